@@ -1,0 +1,2 @@
+//! Generates the host's ABI types.
+fn main() {}

@@ -1,0 +1,1 @@
+//! lookback: placeholder while the skeleton is set up.
