@@ -1,0 +1,9 @@
+//! What the host is handed: MessagePack, written straight from JSON text.
+//!
+//! Pure functions that append to a buffer. Knows no host and no API.
+
+pub mod msgpack;
+mod number;
+pub mod record;
+#[cfg(test)]
+mod tests;
