@@ -2,6 +2,7 @@
 //!
 //! Pure functions that append to a buffer. Knows no host and no API.
 
+pub mod health;
 pub mod msgpack;
 mod number;
 pub mod record;

@@ -1,0 +1,12 @@
+//! What an API looks like, and how to talk to it. Pure; knows no vendor: those live in `conf/apis`.
+
+pub mod catalog;
+pub mod definition;
+pub mod origin;
+pub mod page;
+pub mod request;
+pub mod template;
+
+pub use definition::Definition;
+pub use origin::Origin;
+pub use request::RequestSpec;

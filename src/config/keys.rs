@@ -1,0 +1,113 @@
+//! The table of properties: one row drives asking the host, defaults, the log line and the README.
+
+/// One property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// As it stands in a config.
+    pub name: &'static str,
+    /// What it is if it is not set; empty if there is no default.
+    pub default: &'static str,
+    /// What it means, in a sentence.
+    pub doc: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+const fn key(name: &'static str, default: &'static str, doc: &'static str) -> Key {
+    Key { name, default, doc, secret: false }
+}
+
+const fn secret(name: &'static str, doc: &'static str) -> Key {
+    Key { name, default: "", doc, secret: true }
+}
+
+/// Every property there is, in the order in which the README shows them.
+pub const KEYS: &[Key] = &[
+    key("api", "", "a built-in definition's name, or the path of a definition file; required"),
+    key("source", "", "names this source in the state, the metrics and the health records; default: `<api>/<tenant>`, else `<api>/<host>`"),
+    key("interval", "3m", "from the start of one live poll to the next"),
+    key("window", "", "how far back every live poll reads; default: the definition's"),
+    key("sweeps", "", "deeper re-reads for late records, `depth/every` pairs such as `6h/30m, 7d/24h`, or `off`; default: the definition's"),
+    key("start", "", "how far back the very first poll reads: a duration, or an RFC 3339 time; default: `window`"),
+    key("widen", "on", "an empty result widens the window in steps until records come"),
+    key("widen_step", "30m", "by how much an empty result widens the window"),
+    key("widen_max", "24h", "where widening ends"),
+    key("drift_alert", "45m", "API drift above this raises `drift_high`"),
+    key("format", "record", "`record`: the event's own fields; `raw`: one field holding the event's JSON bytes as the API sent them"),
+    key("raw_key", "log", "the name of that field"),
+    key("health", "on", "whether health records are emitted"),
+    key("health_tag", "lookback.health", "the tag of health records"),
+    key("heartbeat", "5m", "a `heartbeat` health record this often, or `off`"),
+    key("batch_size", "2M", "one hand-over to the host at most"),
+    key("tick_bytes", "16M", "all hand-overs of one callback (a second) at most"),
+    key("db", "lookback.db", "the state file; several instances may share it"),
+    key("commit_delay", "5s", "a record counts as handed over only this long after the host took it"),
+    key("tenant", "", "OAuth 2.0: the tenant's name or id"),
+    key("client_id", "", "OAuth 2.0 client credentials: the application's id"),
+    secret("client_secret", "OAuth 2.0 client credentials: the secret"),
+    key("client_secret_file", "", "a file that holds the secret, read again for every token"),
+    key("base_url", "", "overrides the definition's API address; plain http only to a loopback address"),
+    key("token_url", "", "overrides the definition's login address: the whole URL"),
+    key("timeout", "60s", "of one request"),
+    key("connect_timeout", "10s", "of one connection attempt"),
+    key("max_page", "64M", "a larger response body (after decompression) is an error"),
+    key("rate_limit", "", "requests a minute at most, all windows of this source together; default: the definition's"),
+    key("proxy", "", "an HTTP or SOCKS proxy's URL; default: the environment's"),
+    key("tls_verify", "on", "whether the servers' certificates are verified"),
+    key("tls_ca_file", "", "certificates to trust besides the system's (PEM)"),
+    key("tls_client_cert_file", "", "a certificate to show to servers (PEM)"),
+    key("tls_client_key_file", "", "its key (PEM)"),
+];
+
+/// Properties that later versions will understand. Setting one is refused: silence would mislead.
+pub const PLANNED: &[&str] = &[
+    "dedup_on",
+    "provenance",
+    "certificate_file",
+    "certificate_key_file",
+    "federated_token_file",
+    "managed_identity",
+    "token",
+    "token_file",
+    "cloud",
+    "node",
+    "lease",
+];
+
+/// The row of a property.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The README's table.
+pub fn markdown() -> String {
+    let mut out = String::from("| property | default | meaning |\n|---|---|---|\n");
+    for key in KEYS {
+        let default = if key.default.is_empty() {
+            String::new()
+        } else {
+            format!("`{}`", key.default)
+        };
+        out.push_str(&format!("| `{}` | {default} | {} |\n", key.name, key.doc));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_shows_this_table() {
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&markdown()), "README.md must contain:\n{}", markdown());
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for (i, key) in KEYS.iter().enumerate() {
+            assert!(KEYS[i + 1..].iter().all(|other| other.name != key.name), "{}", key.name);
+            assert!(!PLANNED.contains(&key.name), "{}", key.name);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Properties as strings, exactly as the host or the command line gave them. Interprets nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::keys;
+
+/// The properties that were set.
+#[derive(Clone, Default)]
+pub struct Raw {
+    values: BTreeMap<String, String>,
+}
+
+impl Raw {
+    /// Asks `lookup` for every property of the table, then for the ones named in `more`.
+    pub fn collect<'n>(
+        more: impl IntoIterator<Item = &'n str>,
+        mut lookup: impl FnMut(&str) -> Option<String>,
+    ) -> Self {
+        let table = keys::KEYS.iter().map(|key| key.name);
+        let planned = keys::PLANNED.iter().copied();
+        let mut values = BTreeMap::new();
+        for name in table.chain(planned).chain(more) {
+            if let Some(value) = lookup(name) {
+                values.insert(name.to_owned(), value);
+            }
+        }
+        Self { values }
+    }
+
+    /// What was set, if it was and is not blank.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// Sets a property.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.values.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// What was set, else the table's default, else nothing.
+    pub fn get_or_default(&self, name: &str) -> Option<&str> {
+        let default = || keys::find(name).map(|key| key.default).filter(|d| !d.is_empty());
+        self.get(name).or_else(default)
+    }
+
+    /// The properties and values that were set, secrets masked.
+    pub fn masked(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(name, value)| {
+            let hidden = keys::find(name).is_none_or(|key| key.secret);
+            (name.as_str(), if hidden { "***" } else { value.as_str() })
+        })
+    }
+}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.masked()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_unknown_values_are_masked() {
+        let mut raw = Raw::default();
+        raw.set("client_secret", "hunter2");
+        raw.set("token", "hunter3");
+        raw.set("tenant", "contoso");
+        let shown = format!("{raw:?}");
+        assert!(!shown.contains("hunter"), "{shown}");
+        assert!(shown.contains("contoso"), "{shown}");
+    }
+
+    #[test]
+    fn a_blank_value_counts_as_not_set() {
+        let mut raw = Raw::default();
+        raw.set("interval", "  ");
+        assert_eq!(raw.get_or_default("interval"), Some("3m"));
+    }
+}

@@ -1,0 +1,341 @@
+//! From the engine to the host: ready, lent, taken, settled, in order. Knows no host and no clock.
+//!
+//! The host's yes is not the end: what it took counts as handed over only when it had the time to
+//! store it, and a paused host stores nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::EventKey;
+use crate::poll::Mark;
+
+/// Empty buffers kept for use again: fresh memory costs more than the copy into it.
+const SPARES_MAX: usize = 4;
+
+/// The host stores what it took within a quarter of a second, unless it is very busy.
+const SURELY_STORED: Duration = Duration::from_secs(1);
+
+/// Health records that wait for the host at most; the oldest are dropped beyond.
+const HEALTH_WAITING_MAX: usize = 256;
+
+/// One hand-over.
+#[derive(Debug, Default)]
+pub struct Lot {
+    /// The records, as a MessagePack stream.
+    pub bytes: Vec<u8>,
+    /// Their tag, if it is not the instance's own.
+    pub tag: Option<Arc<str>>,
+    /// How many.
+    pub records: u64,
+    /// Who they are.
+    pub keys: Vec<EventKey>,
+    /// The progress that is made once they, and all before them, are handed over.
+    pub marks: Vec<Mark>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Ready,
+    Lent,
+    /// Taken by the host at this moment; and how many records it had taken with this lot in all.
+    Taken {
+        at: Duration,
+        total: u64,
+    },
+}
+
+/// What counts as handed over.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The events.
+    pub keys: Vec<EventKey>,
+    /// The progress.
+    pub marks: Vec<Mark>,
+}
+
+impl Settled {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.marks.is_empty()
+    }
+}
+
+/// The queue between the fetch thread and the host's callback.
+#[derive(Debug, Default)]
+pub struct Handoff {
+    queue: VecDeque<(Lot, Stage)>,
+    ready_bytes: usize,
+    pending_records: u64,
+    taken_total: u64,
+    paused: Option<Duration>,
+    spares: Vec<Vec<u8>>,
+}
+
+impl Handoff {
+    /// Queues a lot.
+    pub fn push(&mut self, lot: Lot) {
+        self.ready_bytes += lot.bytes.len();
+        self.queue.push_back((lot, Stage::Ready));
+    }
+
+    /// Queues a health record; if too many wait already, the oldest of them goes.
+    pub fn push_health(&mut self, lot: Lot) {
+        let waiting = |entry: &&(Lot, Stage)| entry.0.tag.is_some() && matches!(entry.1, Stage::Ready);
+        if self.queue.iter().filter(waiting).count() >= HEALTH_WAITING_MAX
+            && let Some(oldest) = self.queue.iter().position(|entry| waiting(&entry))
+            && let Some((lot, _)) = self.queue.remove(oldest)
+        {
+            self.ready_bytes -= lot.bytes.len();
+        }
+        self.push(lot);
+    }
+
+    /// Queues progress that waits for nothing but the lots before it.
+    pub fn push_marks(&mut self, marks: Vec<Mark>) {
+        if marks.is_empty() {
+            return;
+        }
+        match self.queue.back_mut() {
+            Some((last, _)) if last.tag.is_none() => last.marks.extend(marks),
+            _ => self.push(Lot { marks, ..Lot::default() }),
+        }
+    }
+
+    /// Bytes that wait for the host.
+    pub fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+
+    /// Records handed over, not yet settled.
+    pub fn pending_records(&self) -> u64 {
+        self.pending_records
+    }
+
+    /// An empty buffer.
+    pub fn spare(&mut self) -> Vec<u8> {
+        self.spares.pop().unwrap_or_default()
+    }
+
+    /// Lends the next lot's tag and bytes to the host; nothing while it is paused.
+    pub fn lend(&mut self) -> Option<(Option<Arc<str>>, Vec<u8>)> {
+        if self.paused.is_some() {
+            return None;
+        }
+        let waiting = |entry: &&mut (Lot, Stage)| {
+            matches!(entry.1, Stage::Ready) && !entry.0.bytes.is_empty()
+        };
+        let (lot, stage) = self.queue.iter_mut().find(waiting)?;
+        *stage = Stage::Lent;
+        self.ready_bytes -= lot.bytes.len();
+        Some((lot.tag.clone(), std::mem::take(&mut lot.bytes)))
+    }
+
+    /// How long the next lot is that could be lent.
+    pub fn peek(&self) -> Option<usize> {
+        let ready = self.queue.iter().filter(|(_, stage)| matches!(stage, Stage::Ready));
+        ready.map(|(lot, _)| lot.bytes.len()).find(|len| *len > 0)
+    }
+
+    /// The host took what was lent.
+    pub fn taken(&mut self, mut bytes: Vec<u8>, now: Duration) {
+        let before = self.taken_total;
+        if let Some((lot, stage)) = self.lent() {
+            let records = lot.records;
+            let pending = if lot.tag.is_none() { records } else { 0 };
+            *stage = Stage::Taken { at: now, total: before + records };
+            self.taken_total += records;
+            self.pending_records += pending;
+        }
+        bytes.clear();
+        if self.spares.len() < SPARES_MAX {
+            self.spares.push(bytes);
+        }
+    }
+
+    /// The host refused what was lent: it goes first next time.
+    pub fn refused(&mut self, bytes: Vec<u8>) {
+        let len = bytes.len();
+        if let Some((lot, stage)) = self.lent() {
+            lot.bytes = bytes;
+            *stage = Stage::Ready;
+            self.ready_bytes += len;
+        }
+    }
+
+    /// The host stores nothing from now on.
+    pub fn pause(&mut self, now: Duration) {
+        self.paused.get_or_insert(now);
+    }
+
+    /// The host stores again: what it took waits its whole delay once more.
+    pub fn resume(&mut self, now: Duration) {
+        self.paused = None;
+        for (_, stage) in &mut self.queue {
+            if let Stage::Taken { at, .. } = stage {
+                *at = now;
+            }
+        }
+    }
+
+    /// What the host has had for `delay` counts as handed over.
+    pub fn settle(&mut self, now: Duration, delay: Duration) -> Settled {
+        let storing = self.paused.is_none();
+        self.settle_while(|at, _| storing && now >= at + delay)
+    }
+
+    /// The host is done: what it had stored when it had stored `records` in all counts as handed over.
+    pub fn settle_stored(&mut self, records: u64) -> Settled {
+        self.settle_while(|_, total| total <= records)
+    }
+
+    /// The host is done, and nobody knows what it had stored: what it took well before it was
+    /// paused counts as handed over.
+    pub fn settle_surely_stored(&mut self, now: Duration) -> Settled {
+        let end = self.paused.unwrap_or(now);
+        self.settle_while(|at, _| end >= at + SURELY_STORED)
+    }
+
+    /// Forgets everything but how many records the host took.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.ready_bytes = 0;
+        self.pending_records = 0;
+    }
+
+    /// When something will settle, if nothing else happens.
+    pub fn settles_at(&self, delay: Duration) -> Option<Duration> {
+        let (lot, stage) = self.queue.front()?;
+        match stage {
+            _ if self.paused.is_some() => None,
+            Stage::Ready if is_marks_only(lot) => Some(Duration::ZERO),
+            Stage::Taken { at, .. } => Some(*at + if lot.tag.is_some() { Duration::ZERO } else { delay }),
+            Stage::Ready | Stage::Lent => None,
+        }
+    }
+
+    fn settle_while(&mut self, mut settled: impl FnMut(Duration, u64) -> bool) -> Settled {
+        let mut done = Settled::default();
+        while let Some((lot, stage)) = self.queue.front() {
+            let settled = match stage {
+                Stage::Ready => is_marks_only(lot),
+                Stage::Taken { .. } if lot.tag.is_some() => true,
+                Stage::Taken { at, total } => settled(*at, *total),
+                Stage::Lent => false,
+            };
+            if !settled {
+                break;
+            }
+            let Some((lot, stage)) = self.queue.pop_front() else { break };
+            if matches!(stage, Stage::Taken { .. }) && lot.tag.is_none() {
+                self.pending_records -= lot.records;
+            }
+            done.keys.extend(lot.keys);
+            done.marks.extend(lot.marks);
+        }
+        done
+    }
+
+    fn lent(&mut self) -> Option<&mut (Lot, Stage)> {
+        self.queue.iter_mut().find(|(_, stage)| matches!(stage, Stage::Lent))
+    }
+}
+
+fn is_marks_only(lot: &Lot) -> bool {
+    lot.bytes.is_empty() && lot.records == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Bucket, IdHash};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key(id: u128) -> EventKey {
+        EventKey { bucket: Bucket(0), id: IdHash(id) }
+    }
+
+    fn lot(id: u128) -> Lot {
+        Lot { bytes: vec![1, 2, 3], records: 1, keys: vec![key(id)], ..Lot::default() }
+    }
+
+    fn take(handoff: &mut Handoff, now: Duration) {
+        let (_, bytes) = handoff.lend().unwrap();
+        handoff.taken(bytes, now);
+    }
+
+    #[test]
+    fn a_lot_settles_only_some_time_after_it_was_taken() {
+        let mut handoff = Handoff::default();
+        handoff.push(lot(1));
+        assert!(handoff.settle(SECOND * 9, SECOND * 5).is_empty());
+        take(&mut handoff, SECOND);
+        assert_eq!(handoff.settles_at(SECOND * 5), Some(SECOND * 6));
+        assert!(handoff.settle(SECOND * 5, SECOND * 5).is_empty());
+        assert_eq!(handoff.settle(SECOND * 6, SECOND * 5).keys, [key(1)]);
+    }
+
+    #[test]
+    fn progress_waits_for_every_lot_before_it() {
+        let mark = Mark::CaughtUp(crate::model::TimeRange::new(
+            crate::model::Timestamp::from_secs(0),
+            crate::model::Timestamp::from_secs(1),
+        ));
+        let mut handoff = Handoff::default();
+        handoff.push_marks(vec![mark.clone()]);
+        assert_eq!(handoff.settle(SECOND, SECOND).marks, std::slice::from_ref(&mark));
+        handoff.push(lot(1));
+        handoff.push_marks(vec![mark.clone()]);
+        assert!(handoff.settle(SECOND, SECOND).is_empty());
+        take(&mut handoff, SECOND);
+        assert_eq!(handoff.settle(SECOND * 2, SECOND).marks, [mark]);
+    }
+
+    #[test]
+    fn a_paused_host_is_lent_nothing_and_settles_nothing() {
+        let mut handoff = Handoff::default();
+        handoff.push(lot(1));
+        handoff.push(lot(2));
+        take(&mut handoff, SECOND);
+        handoff.pause(SECOND);
+        assert!(handoff.lend().is_none());
+        assert!(handoff.settle(SECOND * 99, SECOND).is_empty());
+        handoff.resume(SECOND * 100);
+        assert!(handoff.settle(SECOND * 100, SECOND).is_empty());
+        assert_eq!(handoff.settle(SECOND * 101, SECOND).keys, [key(1)]);
+    }
+
+    #[test]
+    fn what_the_host_refuses_comes_first_again() {
+        let mut handoff = Handoff::default();
+        handoff.push(lot(1));
+        handoff.push(lot(2));
+        let (_, bytes) = handoff.lend().unwrap();
+        handoff.refused(bytes);
+        assert_eq!(handoff.ready_bytes(), 6);
+        take(&mut handoff, SECOND);
+        assert_eq!(handoff.settle(SECOND * 2, SECOND).keys, [key(1)]);
+    }
+
+    #[test]
+    fn at_the_end_only_what_the_host_stored_settles() {
+        let mut handoff = Handoff::default();
+        for id in 1..=3 {
+            handoff.push(lot(id));
+            take(&mut handoff, SECOND);
+        }
+        assert_eq!(handoff.settle_stored(2).keys, [key(1), key(2)]);
+        assert_eq!(handoff.pending_records(), 1);
+    }
+
+    #[test]
+    fn health_records_that_nobody_takes_stay_bounded() {
+        let mut handoff = Handoff::default();
+        for _ in 0..1_000 {
+            let tag = Some(Arc::from("health"));
+            handoff.push_health(Lot { bytes: vec![0; 10], tag, records: 1, ..Lot::default() });
+        }
+        assert_eq!(handoff.ready_bytes(), 10 * HEALTH_WAITING_MAX);
+    }
+}

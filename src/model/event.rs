@@ -1,0 +1,73 @@
+//! What the engine knows of an event: who it is and when it happened.
+
+use super::Timestamp;
+
+/// How many seconds of event time share a bucket: the grain in which ids are kept and dropped.
+const BUCKET_SECONDS: i64 = 600;
+
+/// A keyed 128-bit hash of an event's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdHash(pub u128);
+
+/// Ten minutes of event time. An event's own time decides, so a duplicate falls into the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bucket(pub i64);
+
+impl Bucket {
+    /// The bucket of events whose time cannot be read: nothing says when their ids may be forgotten.
+    pub const UNTIMED: Self = Self(i64::MIN);
+
+    /// The bucket of a moment.
+    pub const fn of(moment: Timestamp) -> Self {
+        Self(moment.as_secs().div_euclid(BUCKET_SECONDS))
+    }
+
+    /// The first moment of the bucket.
+    pub const fn start(self) -> Timestamp {
+        Timestamp::from_secs(self.0.saturating_mul(BUCKET_SECONDS))
+    }
+}
+
+/// What makes an event the same event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey {
+    /// Where its id is kept.
+    pub bucket: Bucket,
+    /// Its id.
+    pub id: IdHash,
+}
+
+/// What is known of an event when a page shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its identity.
+    pub key: EventKey,
+    /// When it happened, or when it was received if it does not say.
+    pub time: Timestamp,
+    /// What the definition asks for and the event lacks.
+    pub fault: Option<Fault>,
+}
+
+/// Why an event is not as the definition says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// It has no id: its bytes stand in for one.
+    NoId,
+    /// It has no time, or none that can be read: the time it was received stands in for it.
+    NoTime,
+    /// It cannot be transcoded (nested too deeply): it is handed over as text.
+    NotTranscoded,
+}
+
+impl Fault {
+    /// For people.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoId => "without the definition's id; told from others by its bytes",
+            Self::NoTime => {
+                "without the definition's time; delivered with the time it was received"
+            }
+            Self::NotTranscoded => "nested too deeply for a record; delivered as text",
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Shared nouns: moments, ranges, events. Imports nothing of ours.
+
+pub mod event;
+pub mod time;
+
+pub use event::{Bucket, EventKey, Fault, IdHash, Seen};
+pub use time::{Now, TimeRange, Timestamp};

@@ -1,0 +1,109 @@
+//! What a slice or a job that has been read to its end means.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::model::Now;
+use crate::poll::job::{Job, Kind};
+use crate::poll::progress::{Mark, SweepProgress};
+use crate::poll::report::Report;
+
+impl Engine {
+    /// The walk over a slice came to its end.
+    pub(super) fn slice_read(&mut self, lane: usize, now: Now) {
+        let kind = self.lanes[lane].kind;
+        let Some(job) = self.lanes[lane].job.as_mut() else { return };
+        let Some(walk) = job.walk.take() else { return };
+        let all_read = job.unread.is_empty();
+        let (began, unread) = (job.began.wall, job.unread.clone());
+        if kind != Kind::Live {
+            self.slices.learn(walk.pages);
+        }
+        match kind {
+            Kind::Live => {}
+            Kind::CatchUp => self.mark(Mark::CaughtUp(walk.slice)),
+            Kind::Sweep(index) => {
+                let depth_seconds = self.plan.schedule.sweeps[index].depth.as_secs();
+                self.mark(Mark::Sweep(SweepProgress { depth_seconds, began, unread }));
+            }
+        }
+        if all_read {
+            self.finish(lane, now);
+        }
+    }
+
+    /// A job is complete.
+    pub(super) fn finish(&mut self, lane: usize, now: Now) {
+        let kind = self.lanes[lane].kind;
+        let Some(job) = self.lanes[lane].job.take() else { return };
+        self.stats.poll(kind.as_str(), "ok");
+        for (fault, count) in &job.tally.faults {
+            self.reports.push(Report::record_rejected(*count, fault.reason()));
+        }
+        match kind {
+            Kind::Live => self.live_read(&job, now),
+            Kind::CatchUp => self.caught_up(),
+            Kind::Sweep(_) if job.tally.late > 0 => {
+                let report = Report::late_records(job.tally.late, job.tally.latest_by);
+                self.reports.push(report);
+            }
+            Kind::Sweep(_) => {}
+        }
+    }
+
+    fn live_read(&mut self, job: &Job, now: Now) {
+        self.mark(Mark::Live { until: job.whole.to, holes: job.hole.into_iter().collect() });
+        let duration = now.mono.saturating_sub(job.began.mono);
+        self.stats.poll_duration = duration;
+        self.stats.last_success = Some(now.wall);
+        if duration > self.plan.schedule.interval {
+            self.reports.push(Report::poll_overrun(duration));
+        }
+        self.judge_drift(now);
+        self.judge_window(job.tally.events, now);
+    }
+
+    fn judge_drift(&mut self, now: Now) {
+        let Some(newest) = self.newest else { return };
+        let drift = now.wall.since(newest);
+        self.stats.drift = drift;
+        if drift > self.plan.schedule.drift_alert {
+            if self.conditions.drift.hold(now.mono) {
+                self.reports.push(Report::drift(true, drift));
+            }
+        } else if self.conditions.drift.end() {
+            self.reports.push(Report::drift(false, drift));
+        }
+    }
+
+    /// An empty result widens the window; records that a narrower one would have shown narrow it again.
+    fn judge_window(&mut self, events: u64, now: Now) {
+        let window = self.plan.schedule.window;
+        if events == 0 {
+            if self.conditions.empty.hold(now.mono) {
+                self.reports.push(Report::empty_result(self.widened));
+            }
+        } else {
+            self.conditions.empty.end();
+        }
+        let Some(widen) = self.plan.schedule.widen else { return };
+        let wanted = if events == 0 {
+            (self.widened + widen.step).min(widen.max)
+        } else {
+            let age = self.newest.map_or(Duration::ZERO, |newest| now.wall.since(newest));
+            let steps = age.saturating_sub(window).as_secs_f64() / widen.step.as_secs_f64();
+            let needed = window + widen.step.mul_f64(steps.ceil());
+            needed.min(self.widened)
+        };
+        if wanted != self.widened {
+            self.reports.push(Report::window(wanted > self.widened, wanted));
+            self.widened = wanted;
+        }
+    }
+
+    fn caught_up(&mut self) {
+        if self.progress.holes.is_empty() && let Some(range) = self.catching_up.take() {
+            self.reports.push(Report::catchup(true, range));
+        }
+    }
+}

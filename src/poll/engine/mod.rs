@@ -1,0 +1,252 @@
+//! The engine of one source: says what to ask next, and takes what came of it.
+//!
+//! The shell calls [`Engine::next`], does what it says, and hands the outcome to [`Engine::page`],
+//! [`Engine::failed`] or [`Engine::logged_in`]; then it collects [`Engine::take_marks`] and
+//! [`Engine::take_reports`]. At most one request is under way, so that whoever is freshest goes first
+//! at every page.
+
+mod finish;
+mod outcome;
+mod schedule;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::condition::Condition;
+use super::dedup::Dedup;
+use super::job::{Kind, Lane};
+use super::lateness::Lateness;
+use super::planner::SliceLength;
+use super::progress::{Commit, Mark, Progress, SweepProgress};
+use super::rate::RateLimit;
+use super::report::{Pulse, Report};
+use super::stats::{QUANTILES, Stats};
+use super::tokens::Tokens;
+use crate::api::{Origin, RequestSpec};
+use crate::config::Plan;
+use crate::config::plan::{Schedule, Start};
+use crate::config::sweeps;
+use crate::model::{Bucket, EventKey, Now, TimeRange, Timestamp};
+
+/// Kept beyond what any read can ask for: APIs and clocks are not exact.
+const MARGIN: Duration = Duration::from_secs(3_600);
+
+/// The first slices of a catch-up or a sweep are this long.
+const SLICE_FIRST: Duration = Duration::from_secs(3_600);
+
+/// What the shell is to do.
+#[derive(Debug)]
+pub enum Step {
+    /// Ask the login service for a token.
+    Login,
+    /// Send this to the API.
+    Fetch(Box<RequestSpec>),
+    /// Nothing until this moment of the monotonic clock, or until something happens.
+    Wait(Duration),
+}
+
+/// The engine of one source.
+pub struct Engine {
+    plan: Arc<Plan>,
+    origin: Option<Origin>,
+    rng: fastrand::Rng,
+    /// How far reading has come, records still on their way to the host included.
+    progress: Progress,
+    /// How far it has come for good.
+    durable: Progress,
+    /// In the order in which they may ask: live polls, catch-up, sweeps.
+    lanes: Vec<Lane>,
+    next_live: Duration,
+    asked: Option<usize>,
+    tokens: Tokens,
+    rate: RateLimit,
+    /// No request to the API before this: its `Retry-After` runs.
+    hold: Duration,
+    widened: Duration,
+    slices: SliceLength,
+    dedup: Dedup,
+    newest: Option<Timestamp>,
+    lateness: Lateness,
+    stats: Stats,
+    conditions: Conditions,
+    catching_up: Option<TimeRange>,
+    next_pulse: Duration,
+    last_pulse: Pulse,
+    marks: Vec<Mark>,
+    reports: Vec<Report>,
+}
+
+#[derive(Debug, Default)]
+struct Conditions {
+    fetch: Condition,
+    throttled: Condition,
+    empty: Condition,
+    drift: Condition,
+    state: Condition,
+}
+
+/// The progress of a source that starts for the first time.
+pub fn first_progress(schedule: &Schedule, now: Now) -> Progress {
+    let mut progress = Progress::new(match schedule.start {
+        Start::Back(span) => now.wall - span,
+        Start::At(moment) => moment.min(now.wall),
+    });
+    add_sweeps(&mut progress, schedule, now);
+    progress
+}
+
+/// A sweep that the state does not know yet is due one interval from now.
+fn add_sweeps(progress: &mut Progress, schedule: &Schedule, now: Now) -> Vec<Mark> {
+    let unknown = schedule.sweeps.iter().filter(|sweep| progress.sweep(sweep.depth).is_none());
+    let mark = |sweep: &sweeps::Sweep| {
+        let depth_seconds = sweep.depth.as_secs();
+        Mark::Sweep(SweepProgress { depth_seconds, began: now.wall, unread: Vec::new() })
+    };
+    let marks: Vec<Mark> = unknown.map(mark).collect();
+    marks.iter().for_each(|mark| progress.apply(mark));
+    marks
+}
+
+/// From this bucket on, the ids must be in memory: it is where live polls read.
+pub fn horizon(schedule: &Schedule, now: Timestamp) -> Bucket {
+    Bucket::of(now - schedule.window - schedule.interval * 2)
+}
+
+impl Engine {
+    /// An engine that goes on from `progress`; `recent` are the state's ids from [`horizon`] on.
+    pub fn new(
+        plan: Arc<Plan>,
+        progress: Progress,
+        recent: impl IntoIterator<Item = EventKey>,
+        seed: u64,
+        now: Now,
+    ) -> Self {
+        let schedule = &plan.schedule;
+        let resumed_from = progress.live_until;
+        let report = Report::started(
+            schedule.window,
+            schedule.interval,
+            sweeps::show(&schedule.sweeps),
+            resumed_from,
+        );
+        let sweeps = (0..schedule.sweeps.len()).map(Kind::Sweep);
+        let mut working = progress.clone();
+        let marks = add_sweeps(&mut working, schedule, now);
+        Self {
+            origin: Origin::of(&plan.base_url),
+            rng: fastrand::Rng::with_seed(seed),
+            progress: working,
+            durable: progress,
+            lanes: [Kind::Live, Kind::CatchUp].into_iter().chain(sweeps).map(Lane::new).collect(),
+            next_live: now.mono,
+            asked: None,
+            tokens: Tokens::default(),
+            rate: RateLimit::new(schedule.rate_limit),
+            hold: Duration::ZERO,
+            widened: schedule.window,
+            slices: SliceLength::new(SLICE_FIRST, schedule.range_max),
+            dedup: Dedup::new(horizon(schedule, now.wall), recent),
+            newest: None,
+            lateness: Lateness::default(),
+            stats: Stats { window: schedule.window, ..Stats::default() },
+            conditions: Conditions::default(),
+            catching_up: None,
+            next_pulse: schedule.heartbeat.map_or(Duration::MAX, |every| now.mono + every),
+            last_pulse: Pulse::default(),
+            marks,
+            reports: vec![report],
+            plan,
+        }
+    }
+
+    /// The progress made since the last call, in order.
+    pub fn take_marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.marks)
+    }
+
+    /// The reports since the last call, in order.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// What is to become durable when these marks and keys do.
+    pub fn commit(&mut self, marks: &[Mark], keys: Vec<EventKey>, now: Now) -> Commit {
+        let mut progress = self.durable.clone();
+        marks.iter().for_each(|mark| progress.apply(mark));
+        let expire_before = self.expire_before(&progress, now.wall);
+        Commit { keys, progress, expire_before }
+    }
+
+    /// The commit is durable; the state now holds `ids`.
+    pub fn committed(&mut self, commit: Commit, ids: u64, now: Now) {
+        self.dedup.committed(&commit.keys);
+        self.dedup.forget_before(horizon(&self.plan.schedule, now.wall));
+        self.durable = commit.progress;
+        self.stats.state_ids = ids;
+        if self.conditions.state.end() {
+            self.reports.push(Report::state_recovered());
+        }
+    }
+
+    /// The state could not be read or written.
+    pub fn state_failed(&mut self, error: &str, now: Now) {
+        if self.conditions.state.hold(now.mono) {
+            self.reports.push(Report::state_failed(error));
+        }
+    }
+
+    /// Counts and levels as of now.
+    pub fn stats(&mut self, now: Now) -> &mut Stats {
+        self.stats.behind = now.wall.since(self.durable.read_until());
+        self.stats.window = self.widened;
+        self.stats.lateness = QUANTILES.map(|(_, q)| self.lateness.quantile(q));
+        &mut self.stats
+    }
+
+    /// Ids before this bucket can be dropped: nothing that is planned reads that far back.
+    fn expire_before(&self, progress: &Progress, now: Timestamp) -> Bucket {
+        let schedule = &self.plan.schedule;
+        let widest = schedule.widen.map_or(schedule.window, |widen| widen.max);
+        let deepest = schedule.sweeps.last().map_or(widest, |sweep| sweep.depth.max(widest));
+        let resume = progress.live_until.unwrap_or(progress.origin) - schedule.window;
+        let holes = progress.holes.first().map(|hole| hole.from);
+        let jobs = self.lanes.iter().filter_map(|lane| lane.job.as_ref()).map(|job| job.oldest());
+        let unread = progress.sweeps.iter().filter_map(|sweep| sweep.unread.first()).map(|r| r.from);
+        let oldest = jobs.chain(holes).chain(unread).chain([resume, now - deepest]).min();
+        Bucket::of(oldest.unwrap_or(resume) - MARGIN)
+    }
+
+    /// A heartbeat, if one is due.
+    fn pulse(&mut self, now: Now) {
+        let Some(every) = self.plan.schedule.heartbeat else { return };
+        if now.mono < self.next_pulse {
+            return;
+        }
+        self.next_pulse = now.mono + every;
+        let last = self.last_pulse;
+        let stats = self.stats(now).clone();
+        self.last_pulse = Pulse {
+            records: stats.records,
+            duplicates: stats.duplicates,
+            late: stats.late,
+            ..Pulse::default()
+        };
+        self.reports.push(Report::heartbeat(Pulse {
+            records: stats.records - last.records,
+            duplicates: stats.duplicates - last.duplicates,
+            late: stats.late - last.late,
+            drift: stats.drift,
+            lateness_p99: stats.lateness[2],
+            behind: stats.behind,
+        }));
+    }
+
+    /// The keys among `events` that the state must be asked for before the page can be judged.
+    pub fn lookups<'e>(
+        &self,
+        events: impl Iterator<Item = &'e EventKey>,
+    ) -> HashMap<EventKey, bool> {
+        events.filter(|key| self.dedup.must_ask(**key)).map(|key| (*key, false)).collect()
+    }
+}

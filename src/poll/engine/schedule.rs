@@ -1,0 +1,150 @@
+//! Who asks next: live polls before catch-up before sweeps, within the request budget.
+
+use std::time::Duration;
+
+use super::{Engine, Step};
+use crate::api::request;
+use crate::api::RequestSpec;
+use crate::config::Secret;
+use crate::model::{Now, TimeRange};
+use crate::poll::job::{Job, Kind};
+use crate::poll::planner::{self, LiveRules};
+use crate::poll::progress::Mark;
+use crate::poll::report::Report;
+
+impl Engine {
+    /// What to do now. Without `room` for more records, nothing is asked.
+    pub fn next(&mut self, now: Now, room: bool) -> Step {
+        self.pulse(now);
+        let mut wake = self.next_pulse;
+        if !room {
+            return Step::Wait(wake);
+        }
+        for lane in 0..self.lanes.len() {
+            match self.ready(lane, now) {
+                Ok(()) => return self.ask(lane, now, wake),
+                Err(at) => wake = wake.min(at),
+            }
+        }
+        Step::Wait(wake)
+    }
+
+    /// Whether a lane has something to ask, starting its job if one is due; else when it may have.
+    fn ready(&mut self, lane: usize, now: Now) -> Result<(), Duration> {
+        let not_before = self.lanes[lane].not_before;
+        if not_before > now.mono {
+            return Err(not_before);
+        }
+        if self.lanes[lane].job.is_none() {
+            let job = match self.lanes[lane].kind {
+                Kind::Live => self.live(now)?,
+                Kind::CatchUp => self.catch_up(now)?,
+                Kind::Sweep(index) => self.sweep(index, now)?,
+            };
+            self.lanes[lane].job = Some(job);
+        }
+        Ok(())
+    }
+
+    fn live(&mut self, now: Now) -> Result<Job, Duration> {
+        if now.mono < self.next_live {
+            return Err(self.next_live);
+        }
+        let schedule = &self.plan.schedule;
+        let rules = LiveRules {
+            interval: schedule.interval,
+            window: schedule.window,
+            widened: self.widened,
+        };
+        let plan = planner::live(&self.progress, rules, now.wall);
+        self.next_live = now.mono + schedule.interval;
+        let mut job = Job::new(vec![plan.range], now);
+        job.hole = plan.hole;
+        Ok(job)
+    }
+
+    fn catch_up(&mut self, now: Now) -> Result<Job, Duration> {
+        self.give_up_on_what_is_gone(now);
+        let (Some(first), Some(last)) = (self.progress.holes.first(), self.progress.holes.last())
+        else {
+            return Err(Duration::MAX);
+        };
+        if self.catching_up.is_none() {
+            let range = TimeRange::new(first.from, last.to);
+            self.catching_up = Some(range);
+            self.reports.push(Report::catchup(false, range));
+        }
+        Ok(Job::new(self.progress.holes.clone(), now))
+    }
+
+    /// Reports and closes the holes that lie past the API's reach.
+    fn give_up_on_what_is_gone(&mut self, now: Now) {
+        let limit = now.wall - self.plan.schedule.reach;
+        let gone: Vec<TimeRange> =
+            self.progress.holes.iter().filter_map(|hole| planner::before(*hole, limit)).collect();
+        for range in gone {
+            self.reports.push(Report::gap(range));
+            self.mark(Mark::CaughtUp(range));
+        }
+    }
+
+    fn sweep(&mut self, index: usize, now: Now) -> Result<Job, Duration> {
+        let sweep = self.plan.schedule.sweeps[index];
+        let last = self.progress.sweep(sweep.depth);
+        if let Some(last) = last.filter(|last| !last.unread.is_empty()) {
+            return Ok(Job::new(last.unread.clone(), now));
+        }
+        let began = last.map_or(now.wall, |last| last.began.min(now.wall));
+        let since = now.wall.since(began);
+        if since < sweep.every {
+            return Err(now.mono + (sweep.every - since));
+        }
+        let from = (now.wall - sweep.depth).max(self.progress.origin);
+        Ok(Job::new(vec![TimeRange::new(from, now.wall)], now))
+    }
+
+    /// The lane's next request, or what stands in its way.
+    fn ask(&mut self, lane: usize, now: Now, wake: Duration) -> Step {
+        let gate = self.hold.max(self.rate.ready_at());
+        if gate > now.mono {
+            return Step::Wait(wake.min(gate));
+        }
+        let mut authorization = None;
+        if self.plan.login.is_some() {
+            match self.tokens.current(now.mono) {
+                Some(token) => {
+                    authorization = Some(Secret::new(format!("Bearer {}", token.expose())));
+                }
+                None if self.tokens.not_before > now.mono => {
+                    return Step::Wait(wake.min(self.tokens.not_before));
+                }
+                None => return Step::Login,
+            }
+        }
+        let length = match self.lanes[lane].kind {
+            Kind::Live => self.plan.schedule.range_max,
+            Kind::CatchUp | Kind::Sweep(_) => self.slices.get(),
+        };
+        let walk = self.lanes[lane].job.as_mut().and_then(|job| job.walk(length));
+        let Some(walk) = walk else {
+            self.finish(lane, now);
+            return Step::Wait(now.mono);
+        };
+        let url = walk.next.clone().unwrap_or_else(|| {
+            let request = &self.plan.definition.request;
+            request::first_page(&self.plan.base_url, request, &self.plan.values, walk.slice)
+                .expect("the plan filled these templates once already")
+        });
+        let headers = &self.plan.definition.request.headers;
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        self.rate.sent(now.mono);
+        self.asked = Some(lane);
+        Step::Fetch(Box::new(RequestSpec { url, headers, authorization, form: None }))
+    }
+
+    /// Notes progress, to be committed in its turn.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        self.progress.apply(&mark);
+        self.marks.push(mark);
+    }
+}

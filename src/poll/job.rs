@@ -1,0 +1,143 @@
+//! One poll, sweep or catch-up under way: what of it is unread, and how far its walk has come.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use url::Url;
+
+use super::backoff::Backoff;
+use super::planner;
+use crate::model::{Fault, Now, TimeRange, Timestamp};
+
+/// Pages of one walk at most: a server that never ends is a broken one.
+pub const PAGES_MAX: u32 = 100_000;
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The live window.
+    Live,
+    /// What an outage left unread.
+    CatchUp,
+    /// A deeper re-read: the sweep's place in the plan.
+    Sweep(usize),
+}
+
+impl Kind {
+    /// Its name in the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::CatchUp => "catchup",
+            Self::Sweep(_) => "sweep",
+        }
+    }
+}
+
+/// A walk over the pages of one slice.
+#[derive(Debug)]
+pub struct Walk {
+    /// The slice.
+    pub slice: TimeRange,
+    /// The page to ask for next; the first one if nothing.
+    pub next: Option<Url>,
+    /// Pages read.
+    pub pages: u32,
+    links: HashSet<Url>,
+}
+
+impl Walk {
+    fn new(slice: TimeRange) -> Self {
+        Self { slice, next: None, pages: 0, links: HashSet::new() }
+    }
+
+    /// Goes on to a page; false if the walk has been there before.
+    pub fn follow(&mut self, link: Url) -> bool {
+        let fresh = self.links.insert(link.clone());
+        self.next = Some(link);
+        fresh && self.pages < PAGES_MAX
+    }
+
+    /// Begins again.
+    pub fn restart(&mut self) {
+        *self = Self::new(self.slice);
+    }
+}
+
+/// A poll, sweep or catch-up under way.
+#[derive(Debug)]
+pub struct Job {
+    /// What it reads in all.
+    pub whole: TimeRange,
+    /// What no walk has been sent over yet, oldest first.
+    pub unread: Vec<TimeRange>,
+    /// The walk under way.
+    pub walk: Option<Walk>,
+    /// When it began.
+    pub began: Now,
+    /// What it leaves to the catch-up.
+    pub hole: Option<TimeRange>,
+    /// What it has seen.
+    pub tally: Tally,
+}
+
+/// What a job has seen.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Events, new or not.
+    pub events: u64,
+    /// Events that a sweep saw first.
+    pub late: u64,
+    /// How late the latest of those was.
+    pub latest_by: Duration,
+    /// Events that are not as the definition says.
+    pub faults: BTreeMap<Fault, u64>,
+}
+
+impl Job {
+    /// A job over ranges.
+    pub fn new(unread: Vec<TimeRange>, began: Now) -> Self {
+        let from = unread.first().map_or(began.wall, |range| range.from);
+        let to = unread.last().map_or(began.wall, |range| range.to);
+        let whole = TimeRange::new(from, to);
+        Self { whole, unread, walk: None, began, hole: None, tally: Tally::default() }
+    }
+
+    /// The walk under way, or one over the next slice of at most `length`; nothing if all is read.
+    pub fn walk(&mut self, length: Duration) -> Option<&mut Walk> {
+        if self.walk.is_none() {
+            self.walk = planner::cut(&mut self.unread, length).map(Walk::new);
+        }
+        self.walk.as_mut()
+    }
+
+    /// Whether nothing has been read yet.
+    pub fn is_untouched(&self) -> bool {
+        self.tally.events == 0 && self.walk.as_ref().is_none_or(|walk| walk.pages == 0)
+    }
+
+    /// The oldest moment it may still ask for.
+    pub fn oldest(&self) -> Timestamp {
+        self.whole.from
+    }
+}
+
+/// The place of one kind of job: the job, and how its requests fare.
+#[derive(Debug)]
+pub struct Lane {
+    /// What its jobs are for.
+    pub kind: Kind,
+    /// The job under way.
+    pub job: Option<Job>,
+    /// Failures in a row.
+    pub backoff: Backoff,
+    /// Not before this may it ask.
+    pub not_before: Duration,
+}
+
+impl Lane {
+    /// An idle lane.
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, job: None, backoff: Backoff::default(), not_before: Duration::ZERO }
+    }
+}

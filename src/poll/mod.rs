@@ -1,0 +1,19 @@
+//! The decisions: what to read when, what is new, when to wait. State machines over `(now, input)`;
+//! no clock, no thread, no I/O, no MessagePack.
+
+pub mod backoff;
+pub mod condition;
+pub mod dedup;
+pub mod engine;
+pub mod job;
+pub mod lateness;
+pub mod planner;
+pub mod progress;
+pub mod rate;
+pub mod report;
+pub mod stats;
+pub mod tokens;
+
+pub use engine::{Engine, Step};
+pub use progress::{Mark, Progress};
+pub use report::Report;

@@ -1,0 +1,234 @@
+//! Which ranges to read: one planner for live polls, sweeps and catch-up. Pure functions over ranges.
+
+use std::time::Duration;
+
+use super::progress::Progress;
+use crate::model::{TimeRange, Timestamp};
+
+/// What a live poll reads, and what it leaves to the catch-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LivePlan {
+    /// What the poll reads.
+    pub range: TimeRange,
+    /// What an outage left unread before it.
+    pub hole: Option<TimeRange>,
+}
+
+/// The durations that a live poll is planned by.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveRules {
+    /// From the start of one poll to the next.
+    pub interval: Duration,
+    /// How far back a poll reads.
+    pub window: Duration,
+    /// How far back this one reads: `window`, or more if it has been widened.
+    pub widened: Duration,
+}
+
+/// Plans a live poll.
+///
+/// On time, it reads the window. Late, it reads as much further back as it is late, so that every
+/// event keeps `window - interval` to show up in. After an outage, reading resumes from the last
+/// complete poll less the window; what of that lies more than a window further back than the poll
+/// itself is left to the catch-up, so that fresh records come first.
+pub fn live(progress: &Progress, rules: LiveRules, now: Timestamp) -> LivePlan {
+    let regular = if rules.widened > rules.window {
+        now - rules.widened
+    } else {
+        (now - rules.window).max(progress.origin)
+    };
+    let resume = match progress.live_until {
+        None => progress.origin,
+        Some(until) if now.since(until) <= rules.interval * 2 => {
+            until + rules.interval - rules.window
+        }
+        Some(until) => (until - rules.window).max(progress.origin.min(until)),
+    };
+    if resume >= regular {
+        return LivePlan { range: TimeRange::new(regular.min(now), now), hole: None };
+    }
+    if regular.since(resume) <= rules.window {
+        return LivePlan { range: TimeRange::new(resume, now), hole: None };
+    }
+    LivePlan {
+        range: TimeRange::new(regular, now),
+        hole: Some(TimeRange::new(resume, regular)),
+    }
+}
+
+/// Takes a slice of at most `length` from the fresh end of `unread`.
+pub fn cut(unread: &mut Vec<TimeRange>, length: Duration) -> Option<TimeRange> {
+    let last = unread.last_mut()?;
+    let from = last.from.max(last.to - length);
+    let slice = TimeRange::new(from, last.to);
+    last.to = from;
+    if last.is_empty() {
+        unread.pop();
+    }
+    Some(slice)
+}
+
+/// Adds a range to disjoint, sorted ranges, joining what touches.
+pub fn insert(ranges: &mut Vec<TimeRange>, new: TimeRange) {
+    if new.is_empty() {
+        return;
+    }
+    let (apart, touching): (Vec<_>, Vec<_>) =
+        ranges.iter().copied().partition(|range| range.to < new.from || new.to < range.from);
+    let joined = touching.into_iter().fold(new, |all, range| {
+        TimeRange::new(all.from.min(range.from), all.to.max(range.to))
+    });
+    *ranges = apart;
+    ranges.push(joined);
+    ranges.sort();
+}
+
+/// Takes a range out of disjoint, sorted ranges.
+pub fn remove(ranges: &mut Vec<TimeRange>, gone: TimeRange) {
+    let parts = ranges.iter().flat_map(|range| {
+        let before = TimeRange::new(range.from, range.to.min(gone.from));
+        let after = TimeRange::new(range.from.max(gone.to), range.to);
+        [before, after]
+    });
+    *ranges = parts.filter(|range| !range.is_empty()).collect();
+}
+
+/// The part of a range that lies before `limit`, where the API no longer answers.
+pub fn before(range: TimeRange, limit: Timestamp) -> Option<TimeRange> {
+    let part = TimeRange::new(range.from, range.to.min(limit));
+    (!part.is_empty()).then_some(part)
+}
+
+/// How long slices are: adapted to how many pages they turn out to have, so that a walk is neither
+/// one request for nothing nor so long that its loss is dear.
+#[derive(Debug, Clone, Copy)]
+pub struct SliceLength {
+    length: Duration,
+    max: Duration,
+}
+
+const SLICE_MIN: Duration = Duration::from_secs(60);
+const PAGES_FEW: u32 = 2;
+const PAGES_MANY: u32 = 16;
+
+impl SliceLength {
+    /// Starts at `first`, and never goes over `max`.
+    pub fn new(first: Duration, max: Duration) -> Self {
+        Self { length: first.min(max), max }
+    }
+
+    /// How long the next slice is.
+    pub fn get(self) -> Duration {
+        self.length
+    }
+
+    /// Learns from a slice that took so many pages.
+    pub fn learn(&mut self, pages: u32) {
+        if pages <= PAGES_FEW {
+            self.length = (self.length * 2).min(self.max);
+        } else if pages > PAGES_MANY {
+            self.length = (self.length / 2).max(SLICE_MIN.min(self.max));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    const fn range(from: i64, to: i64) -> TimeRange {
+        TimeRange::new(at(from), at(to))
+    }
+
+    fn plan(live_until: Option<i64>, now: i64) -> LivePlan {
+        let rules = LiveRules {
+            interval: Duration::from_secs(180),
+            window: Duration::from_secs(1_800),
+            widened: Duration::from_secs(1_800),
+        };
+        let progress = Progress { live_until: live_until.map(at), ..Progress::new(at(-1_800)) };
+        live(&progress, rules, at(now))
+    }
+
+    #[test]
+    fn a_poll_on_time_reads_the_window() {
+        let expected = LivePlan { range: range(8_200, 10_000), hole: None };
+        assert_eq!(plan(Some(9_820), 10_000), expected);
+    }
+
+    #[test]
+    fn the_first_poll_reads_back_to_the_origin() {
+        assert_eq!(plan(None, 0), LivePlan { range: range(-1_800, 0), hole: None });
+        let late = plan(None, 100_000);
+        assert_eq!(late.hole, Some(range(-1_800, 98_200)));
+    }
+
+    #[test]
+    fn a_late_poll_reads_as_much_further_back_as_it_is_late() {
+        assert_eq!(plan(Some(9_800), 10_000).range, range(8_180, 10_000));
+    }
+
+    #[test]
+    fn after_a_short_outage_one_poll_reads_on_from_the_last_less_the_window() {
+        assert_eq!(plan(Some(9_000), 10_000), LivePlan { range: range(7_200, 10_000), hole: None });
+    }
+
+    #[test]
+    fn after_a_long_outage_the_window_is_read_first_and_the_rest_is_left_to_the_catch_up() {
+        let expected =
+            LivePlan { range: range(98_200, 100_000), hole: Some(range(7_200, 98_200)) };
+        assert_eq!(plan(Some(9_000), 100_000), expected);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_still_reads_the_window() {
+        assert_eq!(plan(Some(13_600), 10_000), LivePlan { range: range(8_200, 10_000), hole: None });
+    }
+
+    #[test]
+    fn slices_are_cut_from_the_fresh_end() {
+        let mut unread = vec![range(0, 10), range(20, 25)];
+        let mut cuts = Vec::new();
+        while let Some(slice) = cut(&mut unread, Duration::from_secs(4)) {
+            cuts.push(slice);
+        }
+        let expected = [range(21, 25), range(20, 21), range(6, 10), range(2, 6), range(0, 2)];
+        assert_eq!(cuts, expected);
+    }
+
+    #[test]
+    fn slices_grow_when_they_are_empty_and_shrink_when_they_are_long() {
+        let hour = Duration::from_secs(3_600);
+        let mut length = SliceLength::new(hour, hour * 3);
+        length.learn(0);
+        length.learn(1);
+        assert_eq!(length.get(), hour * 3);
+        length.learn(100);
+        assert_eq!(length.get(), hour * 3 / 2);
+    }
+
+    proptest! {
+        #[test]
+        fn inserting_and_removing_ranges_is_set_arithmetic(
+            steps in proptest::collection::vec((any::<bool>(), 0i64..60, 0i64..20), 0..20)
+        ) {
+            let mut ranges = Vec::new();
+            let mut model = [false; 80];
+            for (add, from, length) in steps {
+                let to = from + length;
+                if add { insert(&mut ranges, range(from, to)); } else { remove(&mut ranges, range(from, to)); }
+                for second in from..to { model[usize::try_from(second).unwrap()] = add; }
+            }
+            prop_assert!(ranges.windows(2).all(|pair| pair[0].to < pair[1].from));
+            for (second, expected) in model.iter().enumerate() {
+                let half = Timestamp::from_nanos(i64::try_from(second).unwrap() * 1_000_000_000 + 500_000_000);
+                prop_assert_eq!(ranges.iter().any(|r| r.contains(half)), *expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What has been read completely: the part of the state that decides where reading goes on.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::planner;
+use crate::model::{TimeRange, Timestamp};
+
+/// How far reading has come. Durable only as far as it has been committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The moment the first poll ever read back to.
+    pub origin: Timestamp,
+    /// The end of the last complete live poll.
+    pub live_until: Option<Timestamp>,
+    /// Ranges that an outage left unread, disjoint, oldest first.
+    pub holes: Vec<TimeRange>,
+    /// One entry a sweep, by depth.
+    pub sweeps: Vec<SweepProgress>,
+}
+
+/// How far one sweep has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepProgress {
+    /// Its depth in seconds: what tells it from others when the config changes.
+    pub depth_seconds: u64,
+    /// When the last one began.
+    pub began: Timestamp,
+    /// What of it is still unread, oldest first; empty if it is complete.
+    pub unread: Vec<TimeRange>,
+}
+
+/// A step of progress, due once all records before it are handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A live poll is complete up to `until`; `holes` are what it left to the catch-up.
+    Live {
+        /// The poll's end.
+        until: Timestamp,
+        /// Ranges that an outage left unread.
+        holes: Vec<TimeRange>,
+    },
+    /// A slice of the catch-up is complete, or past the API's reach.
+    CaughtUp(TimeRange),
+    /// A sweep began at `began` and has `unread` left.
+    Sweep(SweepProgress),
+}
+
+impl Progress {
+    /// The progress of a source that was never read.
+    pub fn new(origin: Timestamp) -> Self {
+        Self { origin, live_until: None, holes: Vec::new(), sweeps: Vec::new() }
+    }
+
+    /// Takes a step.
+    pub fn apply(&mut self, mark: &Mark) {
+        match mark {
+            Mark::Live { until, holes } => {
+                self.live_until = Some(*until);
+                for hole in holes {
+                    planner::insert(&mut self.holes, *hole);
+                }
+            }
+            Mark::CaughtUp(range) => planner::remove(&mut self.holes, *range),
+            Mark::Sweep(progress) => {
+                self.sweeps.retain(|sweep| sweep.depth_seconds != progress.depth_seconds);
+                self.sweeps.push(progress.clone());
+            }
+        }
+    }
+
+    /// The progress of the sweep of a depth.
+    pub fn sweep(&self, depth: Duration) -> Option<&SweepProgress> {
+        self.sweeps.iter().find(|sweep| sweep.depth_seconds == depth.as_secs())
+    }
+
+    /// The oldest moment that has not been read completely.
+    pub fn read_until(&self) -> Timestamp {
+        let live = self.live_until.unwrap_or(self.origin);
+        self.holes.first().map_or(live, |hole| hole.from.min(live))
+    }
+}
+
+/// What is to become durable, all of it or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Events that were handed over.
+    pub keys: Vec<crate::model::EventKey>,
+    /// How far reading has come with them.
+    pub progress: Progress,
+    /// Ids in buckets before this one can be dropped: no future read returns them.
+    pub expire_before: crate::model::Bucket,
+}

@@ -1,0 +1,229 @@
+//! Health reports: what happened, in the contract's words. How they look on the wire is `encode::health`.
+
+use std::time::Duration;
+
+use crate::config::units;
+use crate::model::{TimeRange, Timestamp};
+
+/// One health report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The event's name in the contract.
+    pub event: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// A sentence for people.
+    pub message: String,
+    /// The event's own fields.
+    pub fields: Vec<(&'static str, Field)>,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing to do.
+    Info,
+    /// Someone should look.
+    Warning,
+    /// Records do not flow.
+    Error,
+}
+
+impl Severity {
+    /// Its name in a health record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A field's value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Field {
+    /// A count, or a status.
+    Count(u64),
+    /// A duration, in seconds.
+    Seconds(f64),
+    /// Text.
+    Text(String),
+    /// Nothing.
+    Null,
+}
+
+use Severity::{Error, Info, Warning};
+
+fn report(
+    event: &'static str,
+    severity: Severity,
+    message: String,
+    fields: Vec<(&'static str, Field)>,
+) -> Report {
+    Report { event, severity, message, fields }
+}
+
+fn seconds(span: Duration) -> Field {
+    Field::Seconds(span.as_secs_f64())
+}
+
+fn text(text: impl ToString) -> Field {
+    Field::Text(text.to_string())
+}
+
+fn from_to(range: TimeRange) -> Vec<(&'static str, Field)> {
+    vec![("from", text(range.from)), ("to", text(range.to))]
+}
+
+/// What a heartbeat carries.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pulse {
+    /// New records since the last one.
+    pub records: u64,
+    /// Duplicates since the last one.
+    pub duplicates: u64,
+    /// Late records since the last one.
+    pub late: u64,
+    /// API drift now.
+    pub drift: Duration,
+    /// The 99th percentile of lateness now, in seconds.
+    pub lateness_p99: f64,
+    /// How old the oldest moment not yet read completely is.
+    pub behind: Duration,
+}
+
+impl Report {
+    /// The instance came up.
+    pub fn started(window: Duration, interval: Duration, sweeps: String, resumed_from: Option<Timestamp>) -> Self {
+        let from = resumed_from.map_or("from the start".to_owned(), |at| format!("resuming from {at}"));
+        report("started", Info, format!("lookback {} came up, {from}", env!("CARGO_PKG_VERSION")), vec![
+            ("version", text(env!("CARGO_PKG_VERSION"))),
+            ("window_seconds", seconds(window)),
+            ("interval_seconds", seconds(interval)),
+            ("sweeps", Field::Text(sweeps)),
+            ("resumed_from", resumed_from.map_or(Field::Null, text)),
+        ])
+    }
+
+    /// A sign of life.
+    pub fn heartbeat(pulse: Pulse) -> Self {
+        let message = format!("{} records, {} duplicates, {} late", pulse.records, pulse.duplicates, pulse.late);
+        report("heartbeat", Info, message, vec![
+            ("records", Field::Count(pulse.records)),
+            ("duplicates", Field::Count(pulse.duplicates)),
+            ("late", Field::Count(pulse.late)),
+            ("drift_seconds", seconds(pulse.drift)),
+            ("lateness_p99_seconds", Field::Seconds(pulse.lateness_p99)),
+            ("behind_seconds", seconds(pulse.behind)),
+        ])
+    }
+
+    /// No token.
+    pub fn auth_failed(status: u16, error: &str) -> Self {
+        let message = format!("no token: {}; asking again with back-off", cause(status, error));
+        report("auth_failed", Error, message, vec![("status", Field::Count(status.into())), ("error", text(error))])
+    }
+
+    /// A token again.
+    pub fn auth_recovered() -> Self {
+        report("auth_recovered", Info, "the token was accepted again".to_owned(), vec![])
+    }
+
+    /// A page could not be had.
+    pub fn fetch_failed(status: u16, error: &str, url: &str, attempt: u32) -> Self {
+        let message = format!("a page could not be had: {}; trying again with back-off", cause(status, error));
+        report("fetch_failed", Error, message, vec![
+            ("status", Field::Count(status.into())),
+            ("error", text(error)),
+            ("url", text(url)),
+            ("attempt", Field::Count(attempt.into())),
+        ])
+    }
+
+    /// The page is in.
+    pub fn fetch_recovered() -> Self {
+        report("fetch_recovered", Info, "pages come in again".to_owned(), vec![])
+    }
+
+    /// The server wants us to wait.
+    pub fn throttled(status: u16, wait: Duration) -> Self {
+        let message = format!("the server throttles (HTTP {status}); waiting {:.0} s", wait.as_secs_f64());
+        report("throttled", Warning, message, vec![("wait_seconds", seconds(wait))])
+    }
+
+    /// A live poll had no records.
+    pub fn empty_result(window: Duration) -> Self {
+        let message = format!("the last {} hold no records; is the API delivering?", units::show(window));
+        report("empty_result", Warning, message, vec![("window_seconds", seconds(window))])
+    }
+
+    /// The window was widened or narrowed.
+    pub fn window(widened: bool, window: Duration) -> Self {
+        let (event, severity) = if widened { ("window_widened", Warning) } else { ("window_narrowed", Info) };
+        let message = format!("live polls now read the last {}", units::show(window));
+        report(event, severity, message, vec![("window_seconds", seconds(window))])
+    }
+
+    /// The newest record is too old, or no longer.
+    pub fn drift(high: bool, drift: Duration) -> Self {
+        let (event, severity) = if high { ("drift_high", Warning) } else { ("drift_normal", Info) };
+        let message = format!("the newest record is {:.0} s old", drift.as_secs_f64());
+        report(event, severity, message, vec![("drift_seconds", seconds(drift))])
+    }
+
+    /// A sweep found what the window had missed.
+    pub fn late_records(count: u64, latest_by: Duration) -> Self {
+        let message = format!("a sweep found {count} records that the window had missed; the latest came {:.0} s late", latest_by.as_secs_f64());
+        report("late_records", Warning, message, vec![
+            ("count", Field::Count(count)),
+            ("latest_by_seconds", seconds(latest_by)),
+        ])
+    }
+
+    /// A live poll took longer than the interval.
+    pub fn poll_overrun(duration: Duration) -> Self {
+        let message = format!("a live poll took {:.0} s, longer than the interval", duration.as_secs_f64());
+        report("poll_overrun", Warning, message, vec![("duration_seconds", seconds(duration))])
+    }
+
+    /// A catch-up began or ended.
+    pub fn catchup(finished: bool, range: TimeRange) -> Self {
+        let (event, verb) =
+            if finished { ("catchup_finished", "caught up on") } else { ("catchup_started", "catching up on") };
+        report(event, Info, format!("{verb} {range}"), from_to(range))
+    }
+
+    /// A range can no longer be had.
+    pub fn gap(range: TimeRange) -> Self {
+        let message = format!("{range} is past the API's retention and can no longer be read");
+        report("gap", Error, message, from_to(range))
+    }
+
+    /// Events that are not as the definition says.
+    pub fn record_rejected(count: u64, reason: &str) -> Self {
+        report("record_rejected", Warning, format!("{count} events {reason}"), vec![
+            ("reason", text(reason)),
+            ("count", Field::Count(count)),
+        ])
+    }
+
+    /// The state cannot be read or written.
+    pub fn state_failed(error: &str) -> Self {
+        let message = format!("the state cannot be read or written: {error}; trying again");
+        report("state_failed", Error, message, vec![("error", text(error))])
+    }
+
+    /// The state can be read and written again.
+    pub fn state_recovered() -> Self {
+        report("state_recovered", Info, "the state is readable and writable again".to_owned(), vec![])
+    }
+}
+
+fn cause(status: u16, error: &str) -> String {
+    match (status, error) {
+        (0, error) => error.to_owned(),
+        (status, "") => format!("HTTP {status}"),
+        (status, error) => format!("HTTP {status}, {error}"),
+    }
+}

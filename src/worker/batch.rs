@@ -1,0 +1,99 @@
+//! New events into lots of at most `batch_size`.
+
+use crate::api::page::Event;
+use crate::config::plan::Format;
+use crate::encode::record;
+use crate::handoff::Lot;
+use crate::model::Timestamp;
+
+/// The key that holds an event's text where it cannot be a record.
+const TEXT_KEY: &str = "log";
+
+/// Encodes the `fresh` ones of `events`. `spare` gives empty buffers. Returns the lots, and how
+/// many events had to be handed over as text.
+pub(super) fn encode(
+    events: &[Event<'_>],
+    fresh: &[usize],
+    format: &Format,
+    batch_size: usize,
+    mut spare: impl FnMut() -> Vec<u8>,
+) -> (Vec<Lot>, u64) {
+    let mut lots = Vec::new();
+    let mut as_text = 0;
+    if fresh.is_empty() {
+        return (lots, as_text);
+    }
+    let mut lot = Lot { bytes: spare(), ..Lot::default() };
+    for index in fresh {
+        let event = &events[*index];
+        let start = lot.bytes.len();
+        as_text += u64::from(!append(event, format, &mut lot.bytes));
+        if lot.bytes.len() > batch_size && start > 0 {
+            let mut next = Lot { bytes: spare(), ..Lot::default() };
+            next.bytes.extend_from_slice(&lot.bytes[start..]);
+            lot.bytes.truncate(start);
+            lots.push(std::mem::replace(&mut lot, next));
+        }
+        lot.records += 1;
+        lot.keys.push(event.seen.key);
+    }
+    lots.push(lot);
+    (lots, as_text)
+}
+
+/// Appends one event; false if it had to be appended as text.
+fn append(event: &Event<'_>, format: &Format, out: &mut Vec<u8>) -> bool {
+    let (secs, nanos) = event_time(event.seen.time);
+    match format {
+        Format::Raw(key) => record::raw(event.raw, key, secs, nanos, out),
+        Format::Record => {
+            if record::record(event.raw, secs, nanos, out).is_err() {
+                record::raw(event.raw, TEXT_KEY, secs, nanos, out);
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Fluent Bit's event time has 32 bits of seconds.
+fn event_time(time: Timestamp) -> (u32, u32) {
+    match u32::try_from(time.as_secs()) {
+        Ok(secs) => (secs, time.subsec_nanos()),
+        Err(_) if time.as_secs() < 0 => (0, 0),
+        Err(_) => (u32::MAX, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Bucket, EventKey, IdHash, Seen};
+
+    fn events(texts: &[&'static str]) -> Vec<Event<'static>> {
+        let event = |(index, raw): (usize, &&'static str)| {
+            let key = EventKey { bucket: Bucket(0), id: IdHash(index as u128) };
+            Event { seen: Seen { key, time: Timestamp::from_secs(1), fault: None }, raw }
+        };
+        texts.iter().enumerate().map(event).collect()
+    }
+
+    #[test]
+    fn lots_hold_whole_records_within_the_batch_size_unless_one_alone_is_larger() {
+        let events = events(&["\"aaaaaaaaaa\"", "\"b\"", "\"c\"", "\"ddddddddddddddddddddddddddddd\""]);
+        let format = Format::Raw("k".to_owned());
+        let (lots, _) = encode(&events, &[0, 1, 2, 3], &format, 40, Vec::new);
+        let shape: Vec<_> = lots.iter().map(|lot| (lot.records, lot.keys.len())).collect();
+        assert_eq!(shape, [(1, 1), (2, 2), (1, 1)]);
+        assert!(lots[..2].iter().all(|lot| lot.bytes.len() <= 40));
+        assert!(lots[2].bytes.len() > 40);
+    }
+
+    #[test]
+    fn an_event_too_deep_for_a_record_is_handed_over_as_text() {
+        let deep: &'static str = Box::leak(format!("{}1{}", "[".repeat(500), "]".repeat(500)).into());
+        let (lots, as_text) = encode(&events(&[deep]), &[0], &Format::Record, 4_096, Vec::new);
+        assert_eq!((lots[0].records, as_text), (1, 1));
+        assert!(lots[0].bytes.ends_with(deep.as_bytes()));
+    }
+}

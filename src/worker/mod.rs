@@ -1,0 +1,213 @@
+//! One source's thread, and the handle by which the host's thread drives it. Makes no decisions.
+
+mod batch;
+mod run;
+mod shared;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{ConfigError, Plan, load};
+use crate::model::Now;
+use crate::poll::engine;
+use crate::poll::stats::Stats;
+use crate::state::lock::SourceLock;
+use crate::state::{Opened, StateError, sqlite};
+pub use shared::Level;
+use shared::Shared;
+
+/// What became of a hand-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Append {
+    /// The host took it.
+    Taken,
+    /// The host refused it: it is offered again at the next tick.
+    Refused,
+}
+
+/// A running source. Dropping it stops and joins its thread.
+pub struct Worker {
+    plan: Arc<Plan>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    _lock: SourceLock,
+}
+
+/// What a source's thread needs to live, and to come back to life after a panic.
+struct Setup {
+    plan: Arc<Plan>,
+    shared: Arc<Shared>,
+    clock: Clock,
+}
+
+impl Worker {
+    /// Starts a source from the properties that `lookup` gives.
+    ///
+    /// # Errors
+    /// The first property that is missing or bad, a state that cannot be opened, or a source that
+    /// another instance has.
+    pub fn start(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let plan = Arc::new(load::plan(lookup)?);
+        let lock = SourceLock::take(&plan.db, &plan.source).map_err(|e| refusal(&plan, &e))?;
+        let clock = Clock::start();
+        let shared = Arc::new(Shared::new(clock));
+        let setup = Setup { plan: Arc::clone(&plan), shared: Arc::clone(&shared), clock };
+        let opened = setup.open().map_err(|error| refusal(&plan, &error))?;
+        let run = run::Run::new(&setup, opened)?;
+        shared.log(Level::Info, format!("effective configuration: {}", plan.summary()));
+        let thread = std::thread::Builder::new()
+            .name("lookback".to_owned())
+            .spawn(move || setup.live(run))
+            .map_err(|error| {
+                let problem = format!("no thread for '{}': {error}", plan.source);
+                ConfigError::new("source", problem, "raise the limit of threads")
+            })?;
+        Ok(Self { plan, shared, thread: Some(thread), _lock: lock })
+    }
+
+    /// The source's name.
+    pub fn source(&self) -> &str {
+        &self.plan.source
+    }
+
+    /// Offers what is ready to the host, up to `tick_bytes`; stops at the first refusal.
+    pub fn drain(&self, mut append: impl FnMut(Option<&str>, &[u8]) -> Append) {
+        let mut left = self.plan.tick_bytes;
+        while let Some((tag, bytes)) = self.lend_within(left) {
+            left = left.saturating_sub(bytes.len());
+            let answer = append(tag.as_deref(), &bytes);
+            self.answer(bytes, answer);
+            if answer == Append::Refused {
+                break;
+            }
+        }
+    }
+
+    /// Lends the next lot, for a host that takes it when the callback returns.
+    pub fn lend(&self) -> Option<(Option<Arc<str>>, Vec<u8>)> {
+        self.lend_within(usize::MAX)
+    }
+
+    fn lend_within(&self, left: usize) -> Option<(Option<Arc<str>>, Vec<u8>)> {
+        let mut handoff = self.shared.handoff();
+        let fits = |len: usize| len <= left || left == self.plan.tick_bytes;
+        handoff.peek().filter(|len| fits(*len))?;
+        handoff.lend()
+    }
+
+    /// Says what became of what was lent.
+    pub fn answer(&self, bytes: Vec<u8>, answer: Append) {
+        let now = self.shared.now().mono;
+        let mut handoff = self.shared.handoff();
+        match answer {
+            Append::Taken => handoff.taken(bytes, now),
+            Append::Refused => handoff.refused(bytes),
+        }
+        drop(handoff);
+        self.shared.wake.notify_one();
+    }
+
+    /// The host stores nothing from now on.
+    pub fn pause(&self) {
+        let now = self.shared.now().mono;
+        self.shared.handoff().pause(now);
+    }
+
+    /// The host stores again.
+    pub fn resume(&self) {
+        let now = self.shared.now().mono;
+        self.shared.handoff().resume(now);
+        self.shared.wake.notify_one();
+    }
+
+    /// The log lines since the last call.
+    pub fn take_logs(&self) -> Vec<(Level, String)> {
+        self.shared.take_logs()
+    }
+
+    /// Counts and levels, as of a moment ago.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats().clone()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Now {
+        self.shared.now()
+    }
+
+    /// Stops and joins the thread. `stored` is how many records the host has stored in all, if it
+    /// can be known: they are committed, whatever is beyond them is not.
+    pub fn stop(&mut self, stored: Option<u64>) {
+        let Some(thread) = self.thread.take() else { return };
+        if let Some(stored) = stored {
+            self.shared.stored.store(stored, Ordering::Release);
+        }
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
+        if thread.join().is_err() {
+            self.shared.log(Level::Error, "the fetch thread ended by a panic".to_owned());
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop(None);
+    }
+}
+
+fn refusal(plan: &Plan, error: &StateError) -> ConfigError {
+    match error {
+        StateError::Taken(source) => ConfigError::new(
+            "source",
+            format!("another running instance has the source '{source}'"),
+            "stop it, or give this one a source of its own",
+        ),
+        error => ConfigError::new(
+            "db",
+            format!("'{}' cannot be opened: {error}", plan.db.display()),
+            "set a path in a directory that exists and is writable",
+        ),
+    }
+}
+
+impl Setup {
+    fn open(&self) -> Result<Opened<sqlite::SqliteState>, StateError> {
+        let now = self.clock.now();
+        let first = || engine::first_progress(&self.plan.schedule, now);
+        sqlite::open(&self.plan.db, &self.plan.source, first, now.wall)
+    }
+
+    /// The thread's life: a panic ends one run, is logged, and the next goes on from the state.
+    fn live(&self, first: run::Run) {
+        let mut next = Some(first);
+        while !self.shared.stopping() {
+            let run = match next.take() {
+                Some(run) => Ok(run),
+                None => self.open().map_err(|error| refusal(&self.plan, &error)).and_then(|opened| {
+                    run::Run::new(self, opened)
+                }),
+            };
+            let trouble = match run {
+                Ok(mut run) => {
+                    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.run()));
+                    match ended {
+                        Ok(()) => return,
+                        Err(panic) => format!("internal error: {}", panic_text(&*panic)),
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            self.shared.log(Level::Error, format!("{trouble}; going on from the state"));
+            self.shared.handoff().clear();
+            run::rest(&self.shared);
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
+}
