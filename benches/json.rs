@@ -9,8 +9,8 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use in_lookback::encode::record;
 use in_lookback::json::{PageShape, Pointer, scan_page};
 use serde::de::IgnoredAny;
@@ -107,7 +107,13 @@ fn page() -> String {
 fn event(n: usize) -> String {
     let mut random = fastrand::Rng::with_seed(n as u64);
     let user = format!("user{}.{}", random.u16(..), "x".repeat(random.usize(1..12)));
-    let cities = ["Zürich", "Berlin", "San Francisco", "Ho Chi Minh City", "Oslo"];
+    let cities = [
+        "Zürich",
+        "Berlin",
+        "San Francisco",
+        "Ho Chi Minh City",
+        "Oslo",
+    ];
     let agents = [
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.0.0 Safari/537.36 Edg/119.0.0.0",
         "python-requests/2.31.0",
@@ -116,17 +122,57 @@ fn event(n: usize) -> String {
     let failed = random.u8(..10) == 0;
     let members = [
         ("id", json!(guid(&mut random))),
-        ("createdDateTime", json!(format!("2026-11-21T{:02}:{:02}:{:02}Z", random.u8(..24), random.u8(..60), random.u8(..60)))),
-        ("userDisplayName", json!(format!("{} {}", random.alphabetic(), "n".repeat(random.usize(3..20))))),
-        ("userPrincipalName", json!(format!("{user}@contoso.onmicrosoft.com"))),
+        (
+            "createdDateTime",
+            json!(format!(
+                "2026-11-21T{:02}:{:02}:{:02}Z",
+                random.u8(..24),
+                random.u8(..60),
+                random.u8(..60)
+            )),
+        ),
+        (
+            "userDisplayName",
+            json!(format!(
+                "{} {}",
+                random.alphabetic(),
+                "n".repeat(random.usize(3..20))
+            )),
+        ),
+        (
+            "userPrincipalName",
+            json!(format!("{user}@contoso.onmicrosoft.com")),
+        ),
         ("userId", json!(guid(&mut random))),
         ("appId", json!(guid(&mut random))),
-        ("appDisplayName", json!(random.choice(["Graph Explorer", "Office 365 Exchange Online", "Azure Portal"]))),
-        ("ipAddress", json!(format!("{}.{}.{}.{}", random.u8(..), random.u8(..), random.u8(..), random.u8(..)))),
-        ("clientAppUsed", json!(random.choice(["Browser", "Mobile Apps and Desktop clients"]))),
+        (
+            "appDisplayName",
+            json!(random.choice([
+                "Graph Explorer",
+                "Office 365 Exchange Online",
+                "Azure Portal"
+            ])),
+        ),
+        (
+            "ipAddress",
+            json!(format!(
+                "{}.{}.{}.{}",
+                random.u8(..),
+                random.u8(..),
+                random.u8(..),
+                random.u8(..)
+            )),
+        ),
+        (
+            "clientAppUsed",
+            json!(random.choice(["Browser", "Mobile Apps and Desktop clients"])),
+        ),
         ("userAgent", json!(random.choice(agents))),
         ("correlationId", json!(guid(&mut random))),
-        ("conditionalAccessStatus", json!(random.choice(["notApplied", "success", "failure"]))),
+        (
+            "conditionalAccessStatus",
+            json!(random.choice(["notApplied", "success", "failure"])),
+        ),
         ("originalRequestId", json!("")),
         ("isInteractive", json!(random.bool())),
         ("tokenIssuerName", json!("")),
@@ -142,50 +188,71 @@ fn event(n: usize) -> String {
         ("resourceTenantId", json!(guid(&mut random))),
         ("homeTenantId", json!(guid(&mut random))),
         ("authenticationMethodsUsed", json!([])),
-        ("authenticationRequirement", json!("singleFactorAuthentication")),
-        ("signInIdentifier", random.bool().then(|| user.clone()).into()),
+        (
+            "authenticationRequirement",
+            json!("singleFactorAuthentication"),
+        ),
+        (
+            "signInIdentifier",
+            random.bool().then(|| user.clone()).into(),
+        ),
         ("servicePrincipalId", json!("")),
         ("uniqueTokenIdentifier", json!(random_text(&mut random, 22))),
         ("incomingTokenType", json!("none")),
         ("autonomousSystemNumber", json!(random.u16(..))),
         ("crossTenantAccessType", json!("none")),
-        ("status", json!({
-            "errorCode": if failed { 50126 } else { 0 },
-            "failureReason": if failed { "Error validating credentials due to invalid username or password." } else { "Other." },
-            "additionalDetails": failed.then_some("The user didn't enter the right credentials.\u{a0}"),
-        })),
-        ("deviceDetail", json!({
-            "deviceId": random.bool().then(|| guid(&mut random)),
-            "displayName": random.bool().then(|| format!("DESKTOP-{}", random_text(&mut random, 7))),
-            "operatingSystem": random.choice(["Windows 10", "MacOs", "Ios 17.1", "Android 13"]),
-            "browser": random.choice(["Edge 119.0.0", "Chrome 119.0.0", "Mobile Safari 17.1"]),
-            "isCompliant": random.bool(),
-            "isManaged": random.bool(),
-            "trustType": random.choice([Value::Null, json!("Azure AD joined"), json!("Hybrid Azure AD joined")]),
-        })),
-        ("location", json!({
-            "city": random.choice(cities),
-            "state": "State",
-            "countryOrRegion": random.choice(["CH", "DE", "US", "VN", "NO"]),
-            "geoCoordinates": {
-                "altitude": null,
-                "latitude": f64::from(random.i32(-9_000_000..9_000_000)) / 1e5,
-                "longitude": f64::from(random.i32(-18_000_000..18_000_000)) / 1e5,
-            },
-        })),
+        (
+            "status",
+            json!({
+                "errorCode": if failed { 50126 } else { 0 },
+                "failureReason": if failed { "Error validating credentials due to invalid username or password." } else { "Other." },
+                "additionalDetails": failed.then_some("The user didn't enter the right credentials.\u{a0}"),
+            }),
+        ),
+        (
+            "deviceDetail",
+            json!({
+                "deviceId": random.bool().then(|| guid(&mut random)),
+                "displayName": random.bool().then(|| format!("DESKTOP-{}", random_text(&mut random, 7))),
+                "operatingSystem": random.choice(["Windows 10", "MacOs", "Ios 17.1", "Android 13"]),
+                "browser": random.choice(["Edge 119.0.0", "Chrome 119.0.0", "Mobile Safari 17.1"]),
+                "isCompliant": random.bool(),
+                "isManaged": random.bool(),
+                "trustType": random.choice([Value::Null, json!("Azure AD joined"), json!("Hybrid Azure AD joined")]),
+            }),
+        ),
+        (
+            "location",
+            json!({
+                "city": random.choice(cities),
+                "state": "State",
+                "countryOrRegion": random.choice(["CH", "DE", "US", "VN", "NO"]),
+                "geoCoordinates": {
+                    "altitude": null,
+                    "latitude": f64::from(random.i32(-9_000_000..9_000_000)) / 1e5,
+                    "longitude": f64::from(random.i32(-18_000_000..18_000_000)) / 1e5,
+                },
+            }),
+        ),
         ("appliedConditionalAccessPolicies", policies(&mut random)),
-        ("authenticationDetails", json!([{
-            "authenticationStepDateTime": "2026-11-21T12:00:00Z",
-            "authenticationMethod": "Previously satisfied",
-            "authenticationMethodDetail": null,
-            "succeeded": !failed,
-            "authenticationStepResultDetail": "First factor requirement satisfied by claim in the token",
-            "authenticationStepRequirement": "",
-        }])),
-        ("authenticationProcessingDetails", json!([
-            {"key": "Login Hint Present", "value": "True"},
-            {"key": "Oauth Scope Info", "value": "[\"Calendars.Read\",\"Mail.Read\",\"User.Read\"]"},
-        ])),
+        (
+            "authenticationDetails",
+            json!([{
+                "authenticationStepDateTime": "2026-11-21T12:00:00Z",
+                "authenticationMethod": "Previously satisfied",
+                "authenticationMethodDetail": null,
+                "succeeded": !failed,
+                "authenticationStepResultDetail": "First factor requirement satisfied by claim in the token",
+                "authenticationStepRequirement": "",
+            }]),
+        ),
+        (
+            "authenticationProcessingDetails",
+            json!([
+                {"key": "Login Hint Present", "value": "True"},
+                {"key": "Oauth Scope Info", "value": "[\"Calendars.Read\",\"Mail.Read\",\"User.Read\"]"},
+            ]),
+        ),
         ("networkLocationDetails", json!([])),
     ];
     let members = members.map(|(name, value)| format!("\"{name}\":{value}"));
@@ -193,7 +260,7 @@ fn event(n: usize) -> String {
 }
 
 fn policies(random: &mut fastrand::Rng) -> Value {
-    let count = random.usize(1..5);
+    let count = random.usize(2..6);
     let one = |n| {
         json!({
             "id": guid(random),
@@ -208,7 +275,13 @@ fn policies(random: &mut fastrand::Rng) -> Value {
 
 fn guid(random: &mut fastrand::Rng) -> String {
     let hex = format!("{:032x}", random.u128(..));
-    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
     parts.join("-")
 }
 
