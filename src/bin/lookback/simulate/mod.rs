@@ -88,13 +88,8 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SimulateError {
     /// It could not begin.
-    #[error("cannot start on port {port}: {source}")]
-    Start {
-        /// The port asked for.
-        port: u16,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("cannot start the simulator: {0}")]
+    Start(#[source] io::Error),
     /// It could not wait for signals, or print.
     #[error("cannot run: {0}")]
     Run(#[source] io::Error),
@@ -105,9 +100,8 @@ pub(crate) enum SimulateError {
 
 /// Runs the simulator until a signal, or until its time is over.
 pub(crate) fn run(args: SimulateArgs) -> Result<(), SimulateError> {
-    let (port, duration) = (args.port, args.duration);
-    let simulator = Simulator::start(args.into_options())
-        .map_err(|source| SimulateError::Start { port, source })?;
+    let duration = args.duration;
+    let simulator = Simulator::start(args.into_options()).map_err(SimulateError::Start)?;
     announce(&simulator).map_err(SimulateError::Run)?;
     wait(duration).map_err(SimulateError::Run)?;
     let stats = simulator.stop().map_err(SimulateError::Truth)?;

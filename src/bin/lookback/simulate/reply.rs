@@ -26,8 +26,8 @@ pub(crate) struct Reply {
     pub(crate) cut: Option<(f64, Cut)>,
     /// The fault behind it, for the access log.
     pub(crate) fault: Option<&'static str>,
-    /// Why a request was refused, or what was found, for the access log.
-    pub(crate) events: Option<usize>,
+    /// How many events it shows, for the access log.
+    pub(crate) events: Option<u32>,
 }
 
 impl Reply {
@@ -63,7 +63,7 @@ impl Reply {
 
     /// Compresses the body, if that makes it smaller.
     pub(crate) fn compress(&mut self) {
-        let mut compressor = Compressor::new(CompressionLvl::fastest());
+        let mut compressor = Compressor::new(quick());
         let mut packed = vec![0; compressor.gzip_compress_bound(self.body.len())];
         let Ok(size) = compressor.gzip_compress(&self.body, &mut packed) else {
             return;
@@ -74,6 +74,11 @@ impl Reply {
             self.headers.push(("content-encoding", "gzip".to_owned()));
         }
     }
+}
+
+/// The fastest level that does compress: the very lowest, 0, only wraps.
+fn quick() -> CompressionLvl {
+    CompressionLvl::new(1).unwrap_or_default()
 }
 
 /// A Retry-After in one of its forms, and the moment that it means.

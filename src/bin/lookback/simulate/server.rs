@@ -45,7 +45,8 @@ pub(crate) struct Simulator {
 impl Simulator {
     /// Listens on loopback and serves from a thread of its own.
     pub(crate) fn start(options: Options) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let listener = TcpListener::bind(addr).map_err(|error| about(&addr, &error))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared::new(options, addr)?);
@@ -75,6 +76,7 @@ impl Simulator {
     }
 
     /// Where it listens.
+    #[allow(dead_code, reason = "for the demo and for tests")]
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -159,7 +161,12 @@ impl Shared {
             clock,
             port: _,
         } = options;
-        let truth_file = truth.as_deref().map(TruthFile::create).transpose()?;
+        let truth_file = match truth {
+            None => None,
+            Some(path) => {
+                Some(TruthFile::create(&path).map_err(|error| about(&path.display(), &error))?)
+            }
+        };
         Ok(Self {
             world: Mutex::new(World::new(feed, listing, login, faults, clock.now())),
             truth_file: Mutex::new(truth_file),
@@ -239,6 +246,11 @@ struct Exchange<'r> {
     began: Timestamp,
 }
 
+/// `error`, with what it is about.
+fn about(what: &dyn std::fmt::Display, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let served = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => {
@@ -307,19 +319,19 @@ async fn listing(
         authorization: Some(text(&headers, &header::AUTHORIZATION).to_owned()),
     };
     let reply = shared.world().listing(api, &ask, began);
-    if !reply.delay.is_zero() {
-        tokio::time::sleep(reply.delay).await;
+    let delay = reply.delay;
+    let exchange = Exchange {
+        method: Method::GET,
+        uri: &uri,
+        headers: &headers,
+        began,
+    };
+    let response = shared.send(reply, &exchange, &tap);
+    // Counted already: a client that gives up waiting takes this task with it.
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
     }
-    shared.send(
-        reply,
-        &Exchange {
-            method: Method::GET,
-            uri: &uri,
-            headers: &headers,
-            began,
-        },
-        &tap,
-    )
+    response
 }
 
 async fn token_v2(

@@ -311,7 +311,7 @@ impl World {
 
         self.stats.max_page = self.stats.max_page.max(page.events.len() as u64);
         let mut reply = Reply::new(200, CONTENT_TYPE, body.into_bytes());
-        reply.events = Some(page.events.len());
+        reply.events = u32::try_from(page.events.len()).ok();
         reply
     }
 }

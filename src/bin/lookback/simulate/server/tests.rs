@@ -191,6 +191,30 @@ fn a_stall_goes_on_in_the_end() {
 }
 
 #[test]
+fn a_stall_that_nobody_waits_for_is_counted() {
+    let (simulator, _) = simulator();
+    let token = bearer(&simulator);
+    simulator
+        .change_faults(&json!({"stall": 1.0, "stall_for": "1d"}))
+        .unwrap();
+    let head = "GET /v1.0/auditLogs/signIns?$top=1 HTTP/1.1";
+    let mut tcp = TcpStream::connect(simulator.addr()).unwrap();
+    write!(
+        tcp,
+        "{head}\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n"
+    )
+    .unwrap();
+    while simulator.stats().requests < 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        simulator.stop().unwrap().faults["stall"],
+        1,
+        "and stopping does not wait for it"
+    );
+}
+
+#[test]
 fn control_while_it_runs() {
     let (simulator, clock) = simulator();
     let post =
