@@ -29,13 +29,18 @@ pub(crate) enum Order {
 }
 
 /// Reads comparisons of `field` with times, joined by `and`. `None`: no such filter.
-pub(crate) fn parse_filter(text: &str, field: &str) -> Option<TimeRange> {
+///
+/// With `types`, a choice by `signInEventTypes` may stand among them; every event is of every type.
+pub(crate) fn parse_filter(text: &str, field: &str, types: bool) -> Option<TimeRange> {
     let mut range = TimeRange::ALL;
     let words: Vec<&str> = text.split_whitespace().collect();
     for (index, clause) in words
         .split(|word| word.eq_ignore_ascii_case("and"))
         .enumerate()
     {
+        if types && is_type_clause(clause) {
+            continue;
+        }
         let [name, operator, time] = clause else {
             // Nothing at all is no filter; nothing beside an `and` is an error.
             return (words.is_empty() && index == 0).then_some(range);
@@ -47,6 +52,26 @@ pub(crate) fn parse_filter(text: &str, field: &str) -> Option<TimeRange> {
         range = narrow(range, operator, at)?;
     }
     Some(range)
+}
+
+/// `signInEventTypes/any(t: t eq 'nonInteractiveUser')`
+fn is_type_clause(clause: &[&str]) -> bool {
+    let [any, variable, "eq", value] = clause else {
+        return false;
+    };
+    let declared = any
+        .strip_prefix("signInEventTypes/any(")
+        .and_then(|rest| rest.strip_suffix(':'));
+    let quoted = value
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix("')"));
+    let known = [
+        "interactiveUser",
+        "nonInteractiveUser",
+        "servicePrincipal",
+        "managedIdentity",
+    ];
+    declared == Some(variable) && quoted.is_some_and(|value| known.contains(&value))
 }
 
 fn narrow(range: TimeRange, operator: &str, at: Timestamp) -> Option<TimeRange> {
@@ -88,15 +113,16 @@ mod tests {
         let range = parse_filter(
             "createdDateTime ge 2026-01-01T00:00:00Z and createdDateTime le 2026-01-02T00:00:00.1234567Z",
             "createdDateTime",
+            false,
         );
         let expected = TimeRange {
             from: at("2026-01-01T00:00:00Z"),
             to: at("2026-01-02T00:00:00.1234567Z"),
         };
         assert_eq!(range, Some(expected));
-        assert_eq!(parse_filter("", "t"), Some(TimeRange::ALL));
+        assert_eq!(parse_filter("", "t", false), Some(TimeRange::ALL));
         assert_eq!(
-            parse_filter("t eq 2026-01-01T00:00:00Z", "t"),
+            parse_filter("t eq 2026-01-01T00:00:00Z", "t", false),
             Some(TimeRange {
                 from: at("2026-01-01T00:00:00Z"),
                 to: at("2026-01-01T00:00:00Z")
@@ -109,6 +135,7 @@ mod tests {
         let range = parse_filter(
             "t gt 2026-01-01T00:00:00Z and t lt 2026-01-02T00:00:00Z",
             "t",
+            false,
         )
         .unwrap();
         assert_eq!(range.from, at("2026-01-01T00:00:00.000000001Z"));
@@ -128,8 +155,24 @@ mod tests {
             "and t ge 2026-01-01T00:00:00Z",
             "t ge 2026-01-01T00:00:00Z or t le 2026-01-02T00:00:00Z",
         ] {
-            assert_eq!(parse_filter(bad, "t"), None, "{bad}");
+            assert_eq!(parse_filter(bad, "t", false), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn types_where_there_are_some() {
+        let text = "t ge 2026-01-01T00:00:00Z and signInEventTypes/any(t: t eq 'servicePrincipal')";
+        let range = parse_filter(text, "t", true).unwrap();
+        assert_eq!(range.from, at("2026-01-01T00:00:00Z"));
+        assert_eq!(parse_filter(text, "t", false), None);
+        assert_eq!(
+            parse_filter(&text.replace("service", "sir"), "t", true),
+            None
+        );
+        assert_eq!(
+            parse_filter(&text.replace("any(t:", "any(u:"), "t", true),
+            None
+        );
     }
 
     #[test]

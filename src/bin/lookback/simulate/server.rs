@@ -278,9 +278,11 @@ async fn keep_truth(shared: Arc<Shared>) {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/v1.0/auditLogs/signIns", get(graph))
-        .route("/{tenant}/activities/signinEvents", get(aad))
+    let listings = Api::ALL.into_iter().fold(Router::new(), |router, api| {
+        let listing = move |shared, tap, uri, headers| listing(api, shared, tap, uri, headers);
+        router.route(api.path(), get(listing))
+    });
+    listings
         .route("/{tenant}/oauth2/v2.0/token", post(token_v2))
         .route("/{tenant}/oauth2/token", post(token_v1))
         .merge(control::routes())
@@ -290,14 +292,6 @@ fn router(shared: Arc<Shared>) -> Router {
 }
 
 type Served = State<Arc<Shared>>;
-
-async fn graph(shared: Served, tap: ConnectInfo<Tap>, uri: Uri, headers: HeaderMap) -> Response {
-    listing(Api::Graph, shared, tap, uri, headers).await
-}
-
-async fn aad(shared: Served, tap: ConnectInfo<Tap>, uri: Uri, headers: HeaderMap) -> Response {
-    listing(Api::Aad, shared, tap, uri, headers).await
-}
 
 async fn listing(
     api: Api,

@@ -335,8 +335,8 @@ impl PageRequest {
         for (name, value) in url::form_urlencoded::parse(ask.query.as_bytes()) {
             match name.as_ref() {
                 "$filter" => {
-                    filter =
-                        parse_filter(&value, api.time_field()).ok_or_else(|| bad_filter(api))?
+                    filter = parse_filter(&value, api.time_field(), api.has_types())
+                        .ok_or_else(|| bad_filter(api))?;
                 }
                 "$orderby" => {
                     order = parse_order(&value, api.time_field())
