@@ -1,9 +1,9 @@
 //! `lookback simulate`: the log APIs on loopback, with lateness, throttling and faults.
 //!
 //! ```text
-//! args ─> Options ─> server ── a request, the time ──> world ──> Reply ── wire ──> client
-//!                      │                                 │
-//!                   control                feed, walk, fault, login, limit, record
+//! args ─> Options ─> server ── request, time ──> world ──> Reply ── wire ──> client
+//!                      │                          │
+//!                   control     feed, walk, fault, login, limit, record
 //! ```
 //!
 //! `world` and what is below it do no input or output and read no clock: tests hand them the time.
@@ -39,13 +39,15 @@ mod walk;
 mod wire;
 mod world;
 
-pub(crate) use self::{args::SimulateArgs, server::Simulator};
-
-use self::{
+#[cfg(test)]
+pub(crate) use self::clock::ManualClock;
+pub(crate) use self::{
+    args::SimulateArgs,
     clock::{Clock, SystemClock},
     fault::FaultOptions,
     feed::FeedOptions,
     login::LoginOptions,
+    server::Simulator,
     world::ListingOptions,
 };
 
@@ -102,30 +104,25 @@ pub(crate) enum SimulateError {
 pub(crate) fn run(args: SimulateArgs) -> Result<(), SimulateError> {
     let duration = args.duration;
     let simulator = Simulator::start(args.into_options()).map_err(SimulateError::Start)?;
-    announce(&simulator).map_err(SimulateError::Run)?;
-    wait(duration).map_err(SimulateError::Run)?;
+    announce_and_wait(&simulator, duration).map_err(SimulateError::Run)?;
     let stats = simulator.stop().map_err(SimulateError::Truth)?;
     // The reader may be gone by now.
     let _ = writeln!(io::stderr(), "{}", serde_json::json!(stats));
     Ok(())
 }
 
-fn announce(simulator: &Simulator) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "listening on {}", simulator.url())?;
-    out.flush()
-}
-
-/// Until SIGINT, SIGTERM, or the end of `duration`.
-fn wait(duration: Option<Duration>) -> io::Result<()> {
+/// Says where it listens, then waits for SIGINT, SIGTERM, or the end of `duration`.
+fn announce_and_wait(simulator: &Simulator, duration: Option<Duration>) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        // Before the announcement, as who reads it may send a signal at once.
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut terminated = signal(SignalKind::terminate())?;
+        announce(simulator)?;
         let time_is_over = async {
             match duration {
                 Some(duration) => tokio::time::sleep(duration).await,
@@ -139,4 +136,10 @@ fn wait(duration: Option<Duration>) -> io::Result<()> {
         }
         Ok(())
     })
+}
+
+fn announce(simulator: &Simulator) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {}", simulator.url())?;
+    out.flush()
 }

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    super::{clock::ManualClock, feed::FeedOptions},
+    super::{FeedOptions, ManualClock},
     *,
 };
 
