@@ -40,9 +40,16 @@ fn exact_double(literal: &str) -> Option<f64> {
     if decimal.is_zero() || few && EXPONENT_SAFE.contains(&decimal.exponent) {
         return Some(double);
     }
-    let printed = format!("{double:e}");
-    let same = double.is_finite() && Decimal::parse(&printed)? == decimal;
-    same.then_some(double)
+    shortest(double)?.contains(&decimal).then_some(double)
+}
+
+/// The shortest decimals for a double that is finite. There can be two, equally
+/// near: `1544692465434695.25` is `.2` for those who round to even, as most
+/// printers do, and `.3` for the others.
+fn shortest(double: f64) -> Option<[Decimal; 2]> {
+    let to_even = serde_json::Number::from_f64(double)?.to_string();
+    let up = format!("{double:e}");
+    Some([Decimal::parse(&to_even)?, Decimal::parse(&up)?])
 }
 
 /// The digits that count, without zeros at either end, and the power of ten of

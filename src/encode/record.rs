@@ -35,12 +35,7 @@ pub fn begin(out: &mut Vec<u8>, secs: u32, nanos: u32) {
 /// If the text is not one JSON value, is longer than 4 GiB, or would make the
 /// body nested deeper than [`BODY_DEPTH_MAX`]: [`raw`] can still carry it. Then
 /// `out` is as it was.
-pub fn record(
-    json: &str,
-    secs: u32,
-    nanos: u32,
-    out: &mut Vec<u8>,
-) -> Result<(), TranscodeError> {
+pub fn record(json: &str, secs: u32, nanos: u32, out: &mut Vec<u8>) -> Result<(), TranscodeError> {
     let start = out.len();
     begin(out, secs, nanos);
     let mut depth_max = BODY_DEPTH_MAX;

@@ -158,7 +158,6 @@ impl<'a, 'p> Events<'a, 'p> {
     fn read_one(&mut self, lexer: &mut Lexer<'a>) -> Result<(), JsonError> {
         // One vector for all slots while reading: the time is the last of them.
         let mut slots = mem::take(&mut self.event.id);
-        slots.fill(None);
         if self.has_time {
             slots.push(None);
         }
@@ -167,7 +166,11 @@ impl<'a, 'p> Events<'a, 'p> {
         collect(lexer, &self.trie, 0, &mut slots, &mut no_records)?;
         self.count += 1;
         self.event.raw = lexer.since(start);
-        self.event.time = if self.has_time { slots.pop().flatten() } else { None };
+        self.event.time = if self.has_time {
+            slots.pop().flatten()
+        } else {
+            None
+        };
         self.event.id = slots;
         Ok(())
     }

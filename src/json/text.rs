@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::JsonError;
 
 /// How many bytes are looked at together.
-const CHUNK: usize = 16;
+const CHUNK: usize = 8;
 
 /// A part of a text; sliced only when it is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +112,7 @@ fn unit(text: &str) -> Option<u32> {
 
 /// The closing quote of the string whose contents start at `start`, and
 /// whether there are escapes before it.
-#[inline]
+#[inline(always)]
 pub(super) fn string_end(text: &str, start: usize) -> Result<(usize, bool), JsonError> {
     let at = find_special(text.as_bytes(), start);
     if text.as_bytes().get(at) == Some(&b'"') {
@@ -162,7 +162,7 @@ fn unit_end(text: &str, start: usize) -> Result<usize, JsonError> {
 
 /// The first byte from `at` on that a string cannot hold as it is: a quote, a
 /// backslash, a control character; or the end.
-#[inline]
+#[inline(always)]
 fn find_special(bytes: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<CHUNK>) {
         if let Some(offset) = first_special(chunk) {
@@ -181,11 +181,18 @@ fn is_special(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < b' '
 }
 
-/// Sixteen comparisons at once: the compiler makes vector instructions of this.
-#[inline]
+/// Eight comparisons at once, in a register.
+#[inline(always)]
 fn first_special(chunk: &[u8; CHUNK]) -> Option<usize> {
-    let marks = chunk.map(|byte| if is_special(byte) { 0xff } else { 0 });
-    let marks = u128::from_le_bytes(marks);
+    const ONES: u64 = u64::from_le_bytes([1; CHUNK]);
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(*chunk);
+    // A byte that becomes negative by a subtraction was less than what was
+    // subtracted. A borrow can mark only bytes after one that is marked rightly.
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * b' ' as u64);
+    let marks = (quote | backslash | control) & !word & HIGH;
     if marks == 0 {
         None
     } else {

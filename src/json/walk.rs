@@ -1,8 +1,8 @@
 //! The grammar of JSON, once, without recursion.
 
+use super::JsonError;
 use super::lexer::Lexer;
 use super::text::{RawStr, Span};
-use super::JsonError;
 
 /// What can hold values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +43,14 @@ pub(crate) fn walk_document<'a, V: Visit<'a>>(
 }
 
 /// Walks the value that is next. On an error, where the lexer stands is unspecified.
-pub(super) fn walk<'a, V: Visit<'a>>(
-    lexer: &mut Lexer<'a>,
-    visit: &mut V,
-) -> Result<(), V::Error> {
+pub(super) fn walk<'a, V: Visit<'a>>(lexer: &mut Lexer<'a>, visit: &mut V) -> Result<(), V::Error> {
     // A copy, so that the position can live in a register.
     let mut at = *lexer;
     let mut nesting = Nesting::default();
     loop {
         let mut open = match at.peek() {
-            Some(b'{') => {
-                begin(&mut at, visit, &mut nesting, Container::Object)?
-            }
-            Some(b'[') => {
-                begin(&mut at, visit, &mut nesting, Container::Array)?
-            }
+            Some(b'{') => begin(&mut at, visit, &mut nesting, Container::Object)?,
+            Some(b'[') => begin(&mut at, visit, &mut nesting, Container::Array)?,
             Some(b'"') => {
                 visit.string(at.string()?);
                 false
