@@ -1,2 +1,4 @@
-//! placeholder
+//! The command-line tool: one file a command.
+
+mod embedded;
 fn main() {}
