@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use crate::config::{self, Config, Section};
+use crate::embedded::metrics;
 use crate::embedded::signals::{self, Signal};
 use crate::embedded::{Host, HostOptions, InputSpec, JsonStyle, Level, StopReport};
 use crate::sink::{JsonLines, Target};
@@ -108,10 +109,11 @@ fn try_run(
     let inputs = inputs(args, &config)?;
     let mut host = Host::start(&plugin, inputs, Box::new(output), options(&config))?;
     let end = wait(args, signals, &mut host)?;
-    let metrics = args.metrics.then(|| host.prometheus());
+    let instances: Vec<_> = host.instances().cloned().collect();
     let report = host.stop();
-    if let Some(metrics) = metrics {
-        eprint!("{metrics}");
+    if args.metrics {
+        let contexts = instances.iter().map(|instance| instance.metrics.as_ref());
+        eprint!("{}", metrics::to_prometheus(contexts));
     }
     Ok(close(end, &report))
 }
@@ -305,6 +307,10 @@ fn input(
         (None, Some(level)) => parse_level(level).map_err(|error| format!("log_level: {error}"))?,
         (None, None) => Level::Info,
     };
+    if let Some(limit) = section.get("mem_buf_limit") {
+        let wrong = || format!("mem_buf_limit: expected a size as in `5M`, found `{limit}`");
+        spec.mem_buf_limit = Some(parse_size(limit).ok_or_else(wrong)?);
+    }
     spec.properties = section
         .properties
         .iter()
@@ -350,7 +356,38 @@ fn find_plugin(args: &RunArgs, config: &Config) -> Result<PathBuf, Box<dyn std::
     .into())
 }
 
+/// A number with `k`, `M` or `G`, and a `B` if one likes.
+fn parse_size(text: &str) -> Option<usize> {
+    let text = text.to_ascii_lowercase();
+    let text = text.strip_suffix('b').unwrap_or(&text);
+    let (digits, factor) = match text.char_indices().last()? {
+        (end, 'k') => (&text[..end], 1000),
+        (end, 'm') => (&text[..end], 1_000_000),
+        (end, 'g') => (&text[..end], 1_000_000_000),
+        _ => (text, 1),
+    };
+    digits.parse::<usize>().ok()?.checked_mul(factor)
+}
+
 fn parse_level(text: &str) -> Result<Level, String> {
     Level::parse(text)
         .ok_or_else(|| format!("expected off, error, warn, info, debug or trace, found `{text}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes() {
+        for (text, size) in [
+            ("5M", Some(5_000_000)),
+            ("10kb", Some(10_000)),
+            ("7", Some(7)),
+            ("M", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_size(text), size, "{text}");
+        }
+    }
 }

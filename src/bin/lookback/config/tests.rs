@@ -101,7 +101,7 @@ fn yaml_whole() {
         ),
         (
             "more_a.yaml",
-            "pipeline:\n  inputs:\n    - {name: lookback, api: ${SECRET}}\n",
+            "pipeline:\n  inputs:\n    - {name: lookback, api: '${SECRET}'}\n",
         ),
     ]);
     let config = files.read("main.yaml").unwrap();

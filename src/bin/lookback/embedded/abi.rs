@@ -83,8 +83,7 @@ unsafe extern "C" fn input_get_property(key: *const c_char, i_ins: *mut c_void) 
     // SAFETY: the plugin passes a key that is a C string, or null.
     let key = unsafe { text(key) };
     match instance.property(&key) {
-        // The instance, and with it the string, outlives the plugin's use: it is dropped after the last
-        // call into the plugin.
+        // The instance, and with it the string, outlives every call the host makes for it.
         Some(value) => value.as_ptr(),
         None => std::ptr::null(),
     }
@@ -118,7 +117,7 @@ unsafe extern "C" fn log_print(
         // SAFETY: `"%s"` says that a C string follows it.
         log::print(level, &unsafe { text(argument) });
     } else {
-        journal::add_stray("log_print with a format other than \"%s\"");
+        journal::add_unplaced("log_print was called with a format other than \"%s\"");
         log::print(level, &format);
     }
 }
@@ -319,10 +318,14 @@ pub(crate) fn is_exported(name: &CStr) -> bool {
     !unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.is_null()
 }
 
+/// These only read what never changes.
+const ANY_THREAD: [&str; 2] = ["input_log_check", "flb_input_name"];
+
 fn instance(i_ins: *mut c_void, call: &str) -> Option<Arc<Instance>> {
     let found = INSTANCES.get(Handle::from_pointer(i_ins));
     match &found {
-        Some(instance) => instance.note_call(call),
+        Some(instance) if !ANY_THREAD.contains(&call) => instance.owner.check(call),
+        Some(_) => {}
         None => journal::add_stray(call),
     }
     found
@@ -330,8 +333,9 @@ fn instance(i_ins: *mut c_void, call: &str) -> Option<Arc<Instance>> {
 
 fn family(pointer: *mut c_void, call: &str) -> Option<Arc<Family>> {
     let found = FAMILIES.get(Handle::from_pointer(pointer));
-    if found.is_none() {
-        journal::add_stray(call);
+    match &found {
+        Some(family) => family.owner.check(call),
+        None => journal::add_stray(call),
     }
     found
 }

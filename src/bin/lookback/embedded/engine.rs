@@ -24,6 +24,8 @@ struct Shared {
 struct Work {
     output: Box<dyn Output>,
     queue: VecDeque<Record>,
+    /// Records written since the last flush that worked.
+    unflushed: usize,
 }
 
 pub(super) struct Engine {
@@ -39,6 +41,7 @@ impl Engine {
             work: Mutex::new(Work {
                 output,
                 queue: VecDeque::new(),
+                unflushed: 0,
             }),
             error: Mutex::default(),
         });
@@ -72,7 +75,7 @@ impl Engine {
         let instances = lock(&self.shared.instances);
         // The lock of `work` last: the fetching thread holds it from the ring to the queue.
         let work = lock(&self.shared.work);
-        work.queue.is_empty()
+        work.is_done()
             && instances
                 .iter()
                 .all(|it| it.is_frozen() || it.waiting() == 0)
@@ -90,7 +93,8 @@ impl Engine {
             let _ = thread.join();
         }
         self.shared.deliver();
-        lock(&self.shared.work).queue.len()
+        let work = lock(&self.shared.work);
+        work.queue.len() + work.unflushed
     }
 }
 
@@ -140,8 +144,15 @@ impl Work {
         while let Some(record) = self.queue.front() {
             self.output.write(record)?;
             self.queue.pop_front();
+            self.unflushed += 1;
         }
-        self.output.flush()
+        self.output.flush()?;
+        self.unflushed = 0;
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.queue.is_empty() && self.unflushed == 0
     }
 }
 

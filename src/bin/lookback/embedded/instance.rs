@@ -3,12 +3,12 @@
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::habits::Habits;
-use super::journal::Journal;
+use super::journal::{Journal, Owner};
 use super::log::{self, Level};
 use super::metrics::{Family, Kind, Metrics};
 use super::options::HostOptions;
@@ -84,7 +84,7 @@ pub(crate) struct Instance {
     c_name: CString,
     properties: Properties,
     habits: Arc<Habits>,
-    thread: OnceLock<ThreadId>,
+    pub(super) owner: Arc<Owner>,
     commands: Mutex<Sender<Command>>,
     own_metrics: OwnMetrics,
     /// `Pause` was called, and no `Resume` since.
@@ -171,7 +171,7 @@ fn run(
     inbox: &Receiver<Command>,
     say: &Sender<i32>,
 ) -> Left {
-    let _ = instance.thread.set(thread::current().id());
+    instance.owner.adopt();
     log::adopt_thread(Arc::clone(&options.log));
     let answer = plugin.init(instance.handle, instance.context);
     let _ = say.send(answer);
@@ -261,7 +261,8 @@ impl Instance {
         journal: &Arc<Journal>,
         commands: Sender<Command>,
     ) -> Arc<Self> {
-        let metrics = Metrics::register();
+        let owner = Arc::new(Owner::new(Arc::clone(journal)));
+        let metrics = Metrics::register(Arc::clone(&owner));
         let instance = Arc::new(Self {
             handle: Handle::fresh(),
             context: Handle::fresh(),
@@ -271,7 +272,7 @@ impl Instance {
             c_name: properties::c_string(&spec.name),
             properties: Properties::new(&spec.properties),
             habits: Arc::clone(&options.habits),
-            thread: OnceLock::new(),
+            owner,
             commands: Mutex::new(commands),
             own_metrics: OwnMetrics::create(&metrics, &spec.name),
             paused: AtomicBool::new(false),
@@ -313,18 +314,6 @@ impl Instance {
 
     pub(super) fn property(&self, key: &str) -> Option<&CString> {
         self.properties.get(key)
-    }
-
-    /// Checks the thread: everything of an instance happens on its own.
-    pub(super) fn note_call(&self, call: &str) {
-        if self
-            .thread
-            .get()
-            .is_some_and(|own| *own != thread::current().id())
-        {
-            self.journal
-                .add(format!("{call} was called off the instance's thread"));
-        }
     }
 
     /// What `flb_input_log_append` does. True: taken, which is not stored.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::journal::Owner;
 use super::registry::{Handle, Registry};
 
 pub(super) static CONTEXTS: Registry<Metrics> = Registry::new();
@@ -27,6 +28,8 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub(super) handle: Handle,
+    /// A real context is not safe to share between threads.
+    owner: Arc<Owner>,
     families: Mutex<Vec<Arc<Family>>>,
 }
 
@@ -34,6 +37,7 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 pub(crate) struct Family {
     pub(super) handle: Handle,
+    pub(super) owner: Arc<Owner>,
     kind: Kind,
     name: String,
     help: String,
@@ -54,9 +58,10 @@ pub(crate) struct WouldReset;
 
 impl Metrics {
     /// A new context, known by its handle until [`Metrics::retire`].
-    pub(super) fn register() -> Arc<Self> {
+    pub(super) fn register(owner: Arc<Owner>) -> Arc<Self> {
         let metrics = Arc::new(Self {
             handle: Handle::fresh(),
+            owner,
             families: Mutex::default(),
         });
         CONTEXTS.insert(metrics.handle, Arc::clone(&metrics));
@@ -81,6 +86,7 @@ impl Metrics {
         let series = Mutex::default();
         let family = Arc::new(Family {
             handle: Handle::fresh(),
+            owner: Arc::clone(&self.owner),
             kind,
             name,
             help,
@@ -262,7 +268,7 @@ mod tests {
     use super::*;
 
     fn context() -> (Arc<Metrics>, Arc<Family>) {
-        let metrics = Metrics::register();
+        let metrics = Metrics::register(Arc::default());
         let labels = vec!["name".to_owned(), "kind".to_owned()];
         let family = metrics.create(Kind::Counter, "x_total".into(), "All x.".into(), labels);
         (metrics, family)

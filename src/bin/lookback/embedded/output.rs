@@ -7,9 +7,10 @@ use super::record::Record;
 
 /// A destination. What fails is kept and tried again at the next fetch.
 pub(crate) trait Output: Send {
+    /// May hold the record back until the next flush; an error is for this record not taken.
     fn write(&mut self, record: &Record) -> io::Result<()>;
 
-    /// Called after every batch, and at the end.
+    /// Called after every fetch, and at the end. Until it works, the host is not drained.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
