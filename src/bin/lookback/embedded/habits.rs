@@ -13,6 +13,7 @@ pub(crate) struct Habits {
     refuse_next: AtomicU32,
     refuse_per_million: AtomicU32,
     callbacks_while_paused: AtomicBool,
+    pause_stops_the_last: AtomicBool,
     freeze_ring_at_shutdown: AtomicBool,
     dirty_def: AtomicBool,
     callback_delay_ms: AtomicU64,
@@ -26,6 +27,7 @@ impl Default for Habits {
             refuse_next: AtomicU32::new(0),
             refuse_per_million: AtomicU32::new(0),
             callbacks_while_paused: AtomicBool::new(true),
+            pause_stops_the_last: AtomicBool::new(false),
             freeze_ring_at_shutdown: AtomicBool::new(false),
             dirty_def: AtomicBool::new(false),
             callback_delay_ms: AtomicU64::new(0),
@@ -54,6 +56,12 @@ impl Habits {
     /// Callbacks come after `Pause`, as they do in the real host. On by default.
     pub(crate) fn callbacks_while_paused(&self, on: bool) {
         self.callbacks_while_paused.store(on, Ordering::SeqCst);
+    }
+
+    /// `Pause` of any instance stops the callbacks of the one that was initialized last, and of no other;
+    /// `Resume` of any starts them again. The real host does so, for it keeps one instance per plugin.
+    pub(crate) fn pause_stops_the_last(&self, on: bool) {
+        self.pause_stops_the_last.store(on, Ordering::SeqCst);
     }
 
     /// From the first `Pause` of a shutdown on, rings are not fetched: what is in them is lost.
@@ -92,6 +100,10 @@ impl Habits {
 
     pub(super) fn calls_back_while_paused(&self) -> bool {
         self.callbacks_while_paused.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn stops_the_last_on_pause(&self) -> bool {
+        self.pause_stops_the_last.load(Ordering::SeqCst)
     }
 
     pub(super) fn freezes_ring_at_shutdown(&self) -> bool {

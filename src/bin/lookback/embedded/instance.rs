@@ -91,6 +91,7 @@ pub(crate) struct Instance {
     paused: AtomicBool,
     /// The ring is not fetched.
     frozen: AtomicBool,
+    timer_stopped: AtomicBool,
 }
 
 /// The host's own metrics of an instance.
@@ -191,10 +192,12 @@ fn run(
             Ok(Command::Pause) => {
                 instance.paused.store(true, Ordering::SeqCst);
                 plugin.pause();
+                stop_the_lasts_timer(instance, plugin, true);
             }
             Ok(Command::Resume) => {
                 instance.paused.store(false, Ordering::SeqCst);
                 plugin.resume();
+                stop_the_lasts_timer(instance, plugin, false);
             }
             Ok(Command::Exit { reloading }) => return leave(plugin, reloading),
             Ok(Command::Vanish) | Err(RecvTimeoutError::Disconnected) => return Left::default(),
@@ -205,6 +208,15 @@ fn run(
                 }
             }
         }
+    }
+}
+
+/// See [`Habits::pause_stops_the_last`].
+fn stop_the_lasts_timer(instance: &Instance, plugin: &Plugin, stop: bool) {
+    if instance.habits.stops_the_last_on_pause()
+        && let Some(last) = INSTANCES.get(plugin.last_initialized())
+    {
+        last.timer_stopped.store(stop, Ordering::SeqCst);
     }
 }
 
@@ -222,7 +234,8 @@ fn leave(plugin: &Plugin, reloading: bool) -> Left {
 fn call_back(instance: &Instance, plugin: &Plugin) {
     let (counters, habits) = (&instance.counters, &instance.habits);
     let paused = instance.is_paused();
-    if paused && !habits.calls_back_while_paused() {
+    let stopped = instance.timer_stopped.load(Ordering::SeqCst);
+    if stopped || (paused && !habits.calls_back_while_paused()) {
         return;
     }
     thread::sleep(habits.callback_delay());
@@ -277,6 +290,7 @@ impl Instance {
             own_metrics: OwnMetrics::create(&metrics, &spec.name),
             paused: AtomicBool::new(false),
             frozen: AtomicBool::new(false),
+            timer_stopped: AtomicBool::new(false),
             metrics,
             spec,
         });

@@ -162,6 +162,11 @@ impl Plugin {
         unsafe { (self.functions.init)(&raw mut **shared) }
     }
 
+    /// The instance that the shared struct names.
+    pub(super) fn last_initialized(&self) -> Handle {
+        Handle::from_pointer(self.lock_shared().i_ins)
+    }
+
     pub(super) fn pre_run(&self, hot_reload: bool) {
         if let Some(pre_run) = self.functions.pre_run {
             // SAFETY: called on the instance's thread after a successful init.
