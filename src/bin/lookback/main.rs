@@ -1,27 +1,36 @@
 //! The command-line tool of lookback: one file, or module, per command.
 
+mod apis;
+mod config;
+mod embedded;
+mod run;
+mod simulate;
+mod sink;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod simulate;
-
 /// Pulls logs out of HTTP APIs that show them late: no gaps, no duplicates
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "lookback", version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
+    Run(run::RunArgs),
+    Apis(apis::ApisArgs),
     Simulate(simulate::SimulateArgs),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Simulate(args) => simulate::run(args),
+        Command::Run(args) => return run::run(args),
+        Command::Apis(args) => apis::run(&args),
+        Command::Simulate(args) => simulate::run(args).map_err(|error| error.to_string()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
