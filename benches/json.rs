@@ -107,13 +107,7 @@ fn page() -> String {
 fn event(n: usize) -> String {
     let mut random = fastrand::Rng::with_seed(n as u64);
     let user = format!("user{}.{}", random.u16(..), "x".repeat(random.usize(1..12)));
-    let cities = [
-        "Zürich",
-        "Berlin",
-        "San Francisco",
-        "Ho Chi Minh City",
-        "Oslo",
-    ];
+    let cities = ["Zürich", "Berlin", "San Francisco", "Ho Chi Minh City", "Oslo"];
     let agents = [
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.0.0 Safari/537.36 Edg/119.0.0.0",
         "python-requests/2.31.0",
@@ -133,25 +127,14 @@ fn event(n: usize) -> String {
         ),
         (
             "userDisplayName",
-            json!(format!(
-                "{} {}",
-                random.alphabetic(),
-                "n".repeat(random.usize(3..20))
-            )),
+            json!(format!("{} {}", random.alphabetic(), "n".repeat(random.usize(3..20)))),
         ),
-        (
-            "userPrincipalName",
-            json!(format!("{user}@contoso.onmicrosoft.com")),
-        ),
+        ("userPrincipalName", json!(format!("{user}@contoso.onmicrosoft.com"))),
         ("userId", json!(guid(&mut random))),
         ("appId", json!(guid(&mut random))),
         (
             "appDisplayName",
-            json!(random.choice([
-                "Graph Explorer",
-                "Office 365 Exchange Online",
-                "Azure Portal"
-            ])),
+            json!(random.choice(["Graph Explorer", "Office 365 Exchange Online", "Azure Portal"])),
         ),
         (
             "ipAddress",
@@ -163,16 +146,10 @@ fn event(n: usize) -> String {
                 random.u8(..)
             )),
         ),
-        (
-            "clientAppUsed",
-            json!(random.choice(["Browser", "Mobile Apps and Desktop clients"])),
-        ),
+        ("clientAppUsed", json!(random.choice(["Browser", "Mobile Apps and Desktop clients"]))),
         ("userAgent", json!(random.choice(agents))),
         ("correlationId", json!(guid(&mut random))),
-        (
-            "conditionalAccessStatus",
-            json!(random.choice(["notApplied", "success", "failure"])),
-        ),
+        ("conditionalAccessStatus", json!(random.choice(["notApplied", "success", "failure"]))),
         ("originalRequestId", json!("")),
         ("isInteractive", json!(random.bool())),
         ("tokenIssuerName", json!("")),
@@ -188,14 +165,8 @@ fn event(n: usize) -> String {
         ("resourceTenantId", json!(guid(&mut random))),
         ("homeTenantId", json!(guid(&mut random))),
         ("authenticationMethodsUsed", json!([])),
-        (
-            "authenticationRequirement",
-            json!("singleFactorAuthentication"),
-        ),
-        (
-            "signInIdentifier",
-            random.bool().then(|| user.clone()).into(),
-        ),
+        ("authenticationRequirement", json!("singleFactorAuthentication")),
+        ("signInIdentifier", random.bool().then(|| user.clone()).into()),
         ("servicePrincipalId", json!("")),
         ("uniqueTokenIdentifier", json!(random_text(&mut random, 22))),
         ("incomingTokenType", json!("none")),
@@ -275,13 +246,7 @@ fn policies(random: &mut fastrand::Rng) -> Value {
 
 fn guid(random: &mut fastrand::Rng) -> String {
     let hex = format!("{:032x}", random.u128(..));
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
     parts.join("-")
 }
 

@@ -20,9 +20,8 @@ impl Clock {
     /// Both clocks, now.
     #[allow(clippy::disallowed_methods, reason = "this is the file that may")]
     pub fn now(&self) -> Now {
-        let since_1970 = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_1970 =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let nanos = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
         Now { wall: Timestamp::from_nanos(nanos), mono: self.started.elapsed() }
     }

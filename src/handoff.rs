@@ -81,7 +81,8 @@ impl Handoff {
 
     /// Queues a health record; if too many wait already, the oldest of them goes.
     pub fn push_health(&mut self, lot: Lot) {
-        let waiting = |entry: &&(Lot, Stage)| entry.0.tag.is_some() && matches!(entry.1, Stage::Ready);
+        let waiting =
+            |entry: &&(Lot, Stage)| entry.0.tag.is_some() && matches!(entry.1, Stage::Ready);
         if self.queue.iter().filter(waiting).count() >= HEALTH_WAITING_MAX
             && let Some(oldest) = self.queue.iter().position(|entry| waiting(&entry))
             && let Some((lot, _)) = self.queue.remove(oldest)
@@ -209,7 +210,9 @@ impl Handoff {
         match stage {
             _ if self.paused.is_some() => None,
             Stage::Ready if is_marks_only(lot) => Some(Duration::ZERO),
-            Stage::Taken { at, .. } => Some(*at + if lot.tag.is_some() { Duration::ZERO } else { delay }),
+            Stage::Taken { at, .. } => {
+                Some(*at + if lot.tag.is_some() { Duration::ZERO } else { delay })
+            }
             Stage::Ready | Stage::Lent => None,
         }
     }

@@ -10,7 +10,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
+};
 use tokio::sync::Notify;
 
 use crate::api::page::Response;
@@ -83,7 +85,11 @@ impl Http {
     pub fn new(options: &HttpOptions, wake: Arc<Notify>) -> Result<Self, ConfigError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| {
-            ConfigError::new("timeout", format!("no event loop: {error}"), "raise the limit of open files")
+            ConfigError::new(
+                "timeout",
+                format!("no event loop: {error}"),
+                "raise the limit of open files",
+            )
         })?;
         Ok(Self {
             runtime,
@@ -233,13 +239,18 @@ fn client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
         .danger_accept_invalid_hostnames(!options.tls_verify);
     if let Some(proxy) = &options.proxy {
         let proxy = reqwest::Proxy::all(proxy.expose()).map_err(|_| {
-            ConfigError::new("proxy", "is no proxy's URL", "set one such as http://proxy.example:3128")
+            ConfigError::new(
+                "proxy",
+                "is no proxy's URL",
+                "set one such as http://proxy.example:3128",
+            )
         })?;
         builder = builder.proxy(proxy);
     }
     if let Some(path) = &options.tls_ca_file {
         let pem = read("tls_ca_file", path)?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem).ok().filter(|c| !c.is_empty());
+        let certificates =
+            reqwest::Certificate::from_pem_bundle(&pem).ok().filter(|c| !c.is_empty());
         let certificates = certificates.ok_or_else(|| {
             let problem = format!("'{}' holds no PEM certificate", path.display());
             ConfigError::new("tls_ca_file", problem, "set a PEM file")
@@ -258,7 +269,11 @@ fn client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
     }
     builder.build().map_err(|error| {
         let problem = format!("the HTTP client cannot be made ({})", transport(error));
-        ConfigError::new("tls_ca_file", problem, "check the system's certificates and the TLS properties")
+        ConfigError::new(
+            "tls_ca_file",
+            problem,
+            "check the system's certificates and the TLS properties",
+        )
     })
 }
 

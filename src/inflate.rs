@@ -34,7 +34,12 @@ impl Inflater {
     ///
     /// # Errors
     /// If the body is damaged or too large.
-    pub fn gunzip(&mut self, from: &[u8], to: &mut Vec<u8>, max: usize) -> Result<(), InflateError> {
+    pub fn gunzip(
+        &mut self,
+        from: &[u8],
+        to: &mut Vec<u8>,
+        max: usize,
+    ) -> Result<(), InflateError> {
         let mut room = to.capacity().max(from.len().saturating_mul(RATIO)).clamp(1_024, max);
         loop {
             to.resize(room, 0);
@@ -47,7 +52,9 @@ impl Inflater {
                 Err(DecompressionError::InsufficientSpace) if room < max => {
                     room = room.saturating_mul(2).min(max);
                 }
-                Err(DecompressionError::InsufficientSpace) => return Err(InflateError::TooLarge(max)),
+                Err(DecompressionError::InsufficientSpace) => {
+                    return Err(InflateError::TooLarge(max));
+                }
                 Err(DecompressionError::BadData) => return Err(InflateError::Damaged),
             }
         }

@@ -68,7 +68,8 @@ mod tests {
     fn another_port_or_scheme_is_another_host() {
         let base = origin("https://api.example/v1");
         assert_eq!(base, origin("https://API.example:443/v2?x=1"));
-        for other in ["https://api.example:8443", "http://api.example", "https://api.example.evil"] {
+        for other in ["https://api.example:8443", "http://api.example", "https://api.example.evil"]
+        {
             assert_ne!(base, origin(other), "{other}");
         }
         assert_eq!(origin("file:///etc/passwd"), None);
@@ -76,10 +77,14 @@ mod tests {
 
     #[test]
     fn plain_http_goes_to_loopback_only() {
-        for ok in ["https://a.example", "http://127.0.0.1:8080", "http://[::1]", "http://localhost:1"] {
+        for ok in
+            ["https://a.example", "http://127.0.0.1:8080", "http://[::1]", "http://localhost:1"]
+        {
             assert!(endpoint(ok).is_ok(), "{ok}");
         }
-        for bad in ["http://a.example", "http://127.0.0.1.nip.io", "ftp://a", "https://u:p@a.example", "x"] {
+        for bad in
+            ["http://a.example", "http://127.0.0.1.nip.io", "ftp://a", "https://u:p@a.example", "x"]
+        {
             assert!(endpoint(bad).is_err(), "{bad}");
         }
     }

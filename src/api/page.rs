@@ -73,7 +73,6 @@ pub struct PageReader {
     hash_key: [u8; 16],
 }
 
-
 impl PageReader {
     /// A reader for the pages of a definition; ids are hashed with the key of the state.
     ///
@@ -96,7 +95,8 @@ impl PageReader {
     /// # Errors
     /// If the body is not whole: not UTF-8, no valid JSON, or without the array of events.
     pub fn read<'p>(&self, body: &'p [u8], received: Timestamp) -> Result<Page<'p>, BodyError> {
-        let text = std::str::from_utf8(body).map_err(|error| BodyError::Utf8(error.valid_up_to()))?;
+        let text =
+            std::str::from_utf8(body).map_err(|error| BodyError::Utf8(error.valid_up_to()))?;
         let mut events = Vec::with_capacity(1_024);
         let tail = json::scan_page(text, &self.shape, &mut |event| {
             events.push(self.event(event, received));
@@ -113,11 +113,8 @@ impl PageReader {
             Some(Scalar::Str(text)) => Timestamp::parse(text).ok(),
             _ => None,
         };
-        let fault = if id.is_none() {
-            Some(Fault::NoId)
-        } else {
-            time.is_none().then_some(Fault::NoTime)
-        };
+        let fault =
+            if id.is_none() { Some(Fault::NoId) } else { time.is_none().then_some(Fault::NoTime) };
         let id = id.unwrap_or_else(|| self.hash(|hasher| hasher.write(event.raw.as_bytes())));
         let bucket = time.map_or(Bucket::UNTIMED, Bucket::of);
         let seen = Seen { key: EventKey { bucket, id }, time: time.unwrap_or(received), fault };
@@ -242,7 +239,9 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_a_page_does_not_count_as_read() {
-        for body in [&b"{\"value\":[{\"id\":\"a\""[..], b"\xff\xfe", b"{\"values\":[]}", b"", b"<html>"] {
+        for body in
+            [&b"{\"value\":[{\"id\":\"a\""[..], b"\xff\xfe", b"{\"values\":[]}", b"", b"<html>"]
+        {
             assert!(reader().read(body, Timestamp::from_secs(0)).is_err());
         }
     }

@@ -43,7 +43,12 @@ pub fn without_query(url: &Url) -> String {
 ///
 /// # Errors
 /// Which template could not be filled.
-pub fn first_page(base: &Url, request: &Request, values: &Values, range: TimeRange) -> Result<Url, String> {
+pub fn first_page(
+    base: &Url,
+    request: &Request,
+    values: &Values,
+    range: TimeRange,
+) -> Result<Url, String> {
     let mut values = values.clone();
     values.set("from", crate::model::Timestamp::from_secs(range.from.as_secs()).to_string());
     values.set("to", range.to.ceil_secs().to_string());

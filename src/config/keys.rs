@@ -24,16 +24,32 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 /// Every property there is, in the order in which the README shows them.
 pub const KEYS: &[Key] = &[
     key("api", "", "a built-in definition's name, or the path of a definition file; required"),
-    key("source", "", "names this source in the state, the metrics and the health records; default: `<api>/<tenant>`, else `<api>/<host>`"),
+    key(
+        "source",
+        "",
+        "names this source in the state, the metrics and the health records; default: `<api>/<tenant>`, else `<api>/<host>`",
+    ),
     key("interval", "3m", "from the start of one live poll to the next"),
     key("window", "", "how far back every live poll reads; default: the definition's"),
-    key("sweeps", "", "deeper re-reads for late records, `depth/every` pairs such as `6h/30m, 7d/24h`, or `off`; default: the definition's"),
-    key("start", "", "how far back the very first poll reads: a duration, or an RFC 3339 time; default: `window`"),
+    key(
+        "sweeps",
+        "",
+        "deeper re-reads for late records, `depth/every` pairs such as `6h/30m, 7d/24h`, or `off`; default: the definition's",
+    ),
+    key(
+        "start",
+        "",
+        "how far back the very first poll reads: a duration, or an RFC 3339 time; default: `window`",
+    ),
     key("widen", "on", "an empty result widens the window in steps until records come"),
     key("widen_step", "30m", "by how much an empty result widens the window"),
     key("widen_max", "24h", "where widening ends"),
     key("drift_alert", "45m", "API drift above this raises `drift_high`"),
-    key("format", "record", "`record`: the event's own fields; `raw`: one field holding the event's JSON bytes as the API sent them"),
+    key(
+        "format",
+        "record",
+        "`record`: the event's own fields; `raw`: one field holding the event's JSON bytes as the API sent them",
+    ),
     key("raw_key", "log", "the name of that field"),
     key("health", "on", "whether health records are emitted"),
     key("health_tag", "lookback.health", "the tag of health records"),
@@ -41,17 +57,29 @@ pub const KEYS: &[Key] = &[
     key("batch_size", "2M", "one hand-over to the host at most"),
     key("tick_bytes", "16M", "all hand-overs of one callback (a second) at most"),
     key("db", "lookback.db", "the state file; several instances may share it"),
-    key("commit_delay", "5s", "a record counts as handed over only this long after the host took it"),
+    key(
+        "commit_delay",
+        "5s",
+        "a record counts as handed over only this long after the host took it",
+    ),
     key("tenant", "", "OAuth 2.0: the tenant's name or id"),
     key("client_id", "", "OAuth 2.0 client credentials: the application's id"),
     secret("client_secret", "OAuth 2.0 client credentials: the secret"),
     key("client_secret_file", "", "a file that holds the secret, read again for every token"),
-    key("base_url", "", "overrides the definition's API address; plain http only to a loopback address"),
+    key(
+        "base_url",
+        "",
+        "overrides the definition's API address; plain http only to a loopback address",
+    ),
     key("token_url", "", "overrides the definition's login address: the whole URL"),
     key("timeout", "60s", "of one request"),
     key("connect_timeout", "10s", "of one connection attempt"),
     key("max_page", "64M", "a larger response body (after decompression) is an error"),
-    key("rate_limit", "", "requests a minute at most, all windows of this source together; default: the definition's"),
+    key(
+        "rate_limit",
+        "",
+        "requests a minute at most, all windows of this source together; default: the definition's",
+    ),
     key("proxy", "", "an HTTP or SOCKS proxy's URL; default: the environment's"),
     key("tls_verify", "on", "whether the servers' certificates are verified"),
     key("tls_ca_file", "", "certificates to trust besides the system's (PEM)"),
@@ -83,11 +111,8 @@ pub fn find(name: &str) -> Option<&'static Key> {
 pub fn markdown() -> String {
     let mut out = String::from("| property | default | meaning |\n|---|---|---|\n");
     for key in KEYS {
-        let default = if key.default.is_empty() {
-            String::new()
-        } else {
-            format!("`{}`", key.default)
-        };
+        let default =
+            if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
         out.push_str(&format!("| `{}` | {default} | {} |\n", key.name, key.doc));
     }
     out

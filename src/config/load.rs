@@ -31,7 +31,11 @@ fn definition(api: &str) -> Result<Definition, ConfigError> {
         return Err(ConfigError::new("api", format!("'{api}' is not built in"), mend));
     }
     let yaml = read(Path::new(api)).map_err(|error| {
-        ConfigError::new("api", format!("'{api}' cannot be read: {error}"), "set the path of a definition file")
+        ConfigError::new(
+            "api",
+            format!("'{api}' cannot be read: {error}"),
+            "set the path of a definition file",
+        )
     })?;
     Definition::parse(&yaml).map_err(|error| {
         let one_line = error.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -55,7 +59,8 @@ mod tests {
     #[test]
     fn a_missing_or_unknown_api_is_answered_with_the_list() {
         let missing = plan(|_| None).unwrap_err().to_string();
-        let unknown = plan(|name| (name == "api").then(|| "entra".to_owned())).unwrap_err().to_string();
+        let unknown =
+            plan(|name| (name == "api").then(|| "entra".to_owned())).unwrap_err().to_string();
         for error in [missing, unknown] {
             assert!(error.contains("entra_signins"), "{error}");
         }

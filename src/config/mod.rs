@@ -26,11 +26,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// An error about one property.
-    pub fn new(
-        property: &str,
-        problem: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
+    pub fn new(property: &str, problem: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { property: property.to_owned(), problem: problem.into(), mend: mend.into() }
     }
 }

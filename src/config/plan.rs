@@ -215,7 +215,9 @@ impl Plan {
 
 fn refuse_planned(raw: &Raw) -> Result<(), ConfigError> {
     match keys::PLANNED.iter().find(|name| raw.get(name).is_some()) {
-        Some(name) => Err(ConfigError::new(name, "is not supported by this version yet", "remove it")),
+        Some(name) => {
+            Err(ConfigError::new(name, "is not supported by this version yet", "remove it"))
+        }
         None => Ok(()),
     }
 }
@@ -242,7 +244,11 @@ fn optional<T>(
 fn at_least(raw: &Raw, name: &str, min: usize) -> Result<usize, ConfigError> {
     let value = parsed(raw, name, units::size)?;
     if value < min {
-        return Err(ConfigError::new(name, format!("found {value}"), format!("set at least {min}")));
+        return Err(ConfigError::new(
+            name,
+            format!("found {value}"),
+            format!("set at least {min}"),
+        ));
     }
     Ok(value)
 }
@@ -297,7 +303,11 @@ fn source(raw: &Raw, definition: &Definition, base_url: &Url) -> String {
     format!("{}/{}", definition.name, raw.get("tenant").unwrap_or(host))
 }
 
-fn login(raw: &Raw, definition: &Definition, values: &Values) -> Result<Option<Login>, ConfigError> {
+fn login(
+    raw: &Raw,
+    definition: &Definition,
+    values: &Values,
+) -> Result<Option<Login>, ConfigError> {
     let Auth::OAuth2 { token_url, scope, resource } = &definition.auth else {
         return Ok(None);
     };
@@ -307,7 +317,11 @@ fn login(raw: &Raw, definition: &Definition, values: &Values) -> Result<Option<L
         (None, Some(path)) => SecretSource::File(PathBuf::from(path)),
         (Some(_), Some(_)) => {
             let mend = "remove client_secret or client_secret_file";
-            return Err(ConfigError::new("client_secret", "two ways to authenticate are set", mend));
+            return Err(ConfigError::new(
+                "client_secret",
+                "two ways to authenticate are set",
+                mend,
+            ));
         }
         (None, None) => {
             let mend = "set client_secret or client_secret_file";
@@ -321,7 +335,11 @@ fn login(raw: &Raw, definition: &Definition, values: &Values) -> Result<Option<L
         })?,
     };
     let url = origin::endpoint(&url).map_err(|problem| {
-        ConfigError::new("token_url", problem, "set an https URL, or an http one to a loopback address")
+        ConfigError::new(
+            "token_url",
+            problem,
+            "set an https URL, or an http one to a loopback address",
+        )
     })?;
     let audience = match (scope, resource) {
         (Some(scope), _) => ("scope", scope.clone()),
@@ -334,11 +352,19 @@ fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError>
     let limits = &definition.limits;
     let interval = at_least_a_second(raw, "interval")?;
     if raw.get("window") == Some("auto") {
-        return Err(ConfigError::new("window", "'auto' is not supported by this version yet", "set a duration"));
+        return Err(ConfigError::new(
+            "window",
+            "'auto' is not supported by this version yet",
+            "set a duration",
+        ));
     }
     let window = optional(raw, "window", units::duration)?.unwrap_or(definition.window);
     if window <= interval {
-        let problem = format!("{} is not longer than interval ({})", units::show(window), units::show(interval));
+        let problem = format!(
+            "{} is not longer than interval ({})",
+            units::show(window),
+            units::show(interval)
+        );
         return Err(ConfigError::new("window", problem, "raise window or lower interval"));
     }
     let sweeps = optional(raw, "sweeps", sweeps::parse)?.unwrap_or_else(|| {
@@ -347,7 +373,11 @@ fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError>
     let deepest = sweeps.last().map(|sweep| sweep.depth).max(Some(window)).unwrap_or(window);
     if deepest > limits.reach {
         let name = if window > limits.reach { "window" } else { "sweeps" };
-        let problem = format!("{} is further back than the API answers ({})", units::show(deepest), units::show(limits.reach));
+        let problem = format!(
+            "{} is further back than the API answers ({})",
+            units::show(deepest),
+            units::show(limits.reach)
+        );
         return Err(ConfigError::new(name, problem, "lower it"));
     }
     Ok(Schedule {
@@ -435,7 +465,11 @@ fn http(raw: &Raw) -> Result<HttpOptions, ConfigError> {
         Ok(url) if matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") => {
             Ok(Secret::new(text.to_owned()))
         }
-        _ => Err(ConfigError::new("proxy", "is no proxy's URL", "set one such as http://proxy.example:3128 or socks5h://127.0.0.1:1080")),
+        _ => Err(ConfigError::new(
+            "proxy",
+            "is no proxy's URL",
+            "set one such as http://proxy.example:3128 or socks5h://127.0.0.1:1080",
+        )),
     });
     Ok(HttpOptions {
         timeout: at_least_a_second(raw, "timeout")?,
@@ -453,8 +487,12 @@ mod tests {
     use super::*;
     use crate::api::catalog;
 
-    const GOOD: &[(&str, &str)] =
-        &[("api", "entra_signins"), ("tenant", "contoso"), ("client_id", "app"), ("client_secret", "hunter2")];
+    const GOOD: &[(&str, &str)] = &[
+        ("api", "entra_signins"),
+        ("tenant", "contoso"),
+        ("client_id", "app"),
+        ("client_secret", "hunter2"),
+    ];
 
     fn plan(changes: &[(&str, &str)]) -> Result<Plan, ConfigError> {
         let mut raw = Raw::default();

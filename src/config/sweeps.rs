@@ -43,7 +43,8 @@ pub fn parse(text: &str) -> Result<Vec<Sweep>, String> {
 }
 
 fn parse_one(pair: &str) -> Result<Sweep, String> {
-    let expected = || format!("expected depth/every pairs such as '6h/30m, 24h/6h', not '{}'", pair.trim());
+    let expected =
+        || format!("expected depth/every pairs such as '6h/30m, 24h/6h', not '{}'", pair.trim());
     let (depth, every) = pair.split_once('/').ok_or_else(expected)?;
     let depth = units::duration(depth).map_err(|_| expected())?;
     let every = units::duration(every).map_err(|_| expected())?;

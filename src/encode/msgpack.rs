@@ -65,11 +65,7 @@ pub(super) fn transcode_within(
     let start = out.len();
     // Most texts shrink; short numbers may grow.
     out.reserve(json.len());
-    let mut packer = Packer {
-        out,
-        open: Vec::new(),
-        depth_max,
-    };
+    let mut packer = Packer { out, open: Vec::new(), depth_max };
     let result = walk_document(json, &mut packer);
     if result.is_err() {
         out.truncate(start);

@@ -71,10 +71,7 @@ impl Decimal {
         let digits = all.trim_start_matches('0');
         let cut = digits.trim_end_matches('0');
         if cut.is_empty() {
-            return Some(Decimal {
-                digits: Vec::new(),
-                exponent: 0,
-            });
+            return Some(Decimal { digits: Vec::new(), exponent: 0 });
         }
         let exponent: i64 = exponent.parse().ok()?;
         let zeros = i64::try_from(digits.len() - cut.len()).ok()?;

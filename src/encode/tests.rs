@@ -50,9 +50,7 @@ impl Decoder<'_> {
     }
 
     fn uint(&mut self, len: usize) -> u64 {
-        self.take(len)
-            .iter()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte))
+        self.take(len).iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     fn len(&mut self, len: usize) -> usize {
@@ -143,14 +141,8 @@ mod values {
             ("65536", &[0xce, 0, 1, 0, 0]),
             ("4294967295", &[0xce, 0xff, 0xff, 0xff, 0xff]),
             ("4294967296", &[0xcf, 0, 0, 0, 1, 0, 0, 0, 0]),
-            (
-                "9223372036854775807",
-                &[0xcf, 0x7f, 255, 255, 255, 255, 255, 255, 255],
-            ),
-            (
-                "18446744073709551615",
-                &[0xcf, 255, 255, 255, 255, 255, 255, 255, 255],
-            ),
+            ("9223372036854775807", &[0xcf, 0x7f, 255, 255, 255, 255, 255, 255, 255]),
+            ("18446744073709551615", &[0xcf, 255, 255, 255, 255, 255, 255, 255, 255]),
             ("-1", &[0xff]),
             ("-32", &[0xe0]),
             ("-33", &[0xd0, 0xdf]),
@@ -158,10 +150,7 @@ mod values {
             ("-129", &[0xd1, 0xff, 0x7f]),
             ("-32768", &[0xd1, 0x80, 0]),
             ("-32769", &[0xd2, 0xff, 0xff, 0x7f, 0xff]),
-            (
-                "-2147483649",
-                &[0xd3, 255, 255, 255, 255, 0x7f, 255, 255, 255],
-            ),
+            ("-2147483649", &[0xd3, 255, 255, 255, 255, 0x7f, 255, 255, 255]),
             ("-9223372036854775808", &[0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0]),
         ];
         for (json, bytes) in table {
@@ -201,11 +190,7 @@ mod values {
     #[test]
     fn the_zero_below_zero_stays_there() {
         for json in ["-0", "-0.0", "-0e5"] {
-            assert_eq!(
-                transcoded(json),
-                [0xcb, 0x80, 0, 0, 0, 0, 0, 0, 0],
-                "{json}"
-            );
+            assert_eq!(transcoded(json), [0xcb, 0x80, 0, 0, 0, 0, 0, 0, 0], "{json}");
         }
     }
 
@@ -231,15 +216,8 @@ mod values {
 
     #[test]
     fn strings_have_the_shortest_header() {
-        for (len, header) in [
-            (0, 1),
-            (31, 1),
-            (32, 2),
-            (255, 2),
-            (256, 3),
-            (65535, 3),
-            (65536, 5),
-        ] {
+        for (len, header) in [(0, 1), (31, 1), (32, 2), (255, 2), (256, 3), (65535, 3), (65536, 5)]
+        {
             let plain = "x".repeat(len);
             let out = transcoded(&format!("\"{plain}\""));
             assert_eq!(out.len(), header + len);
@@ -249,15 +227,8 @@ mod values {
 
     #[test]
     fn escaped_strings_have_the_shortest_header() {
-        for (len, header) in [
-            (1, 1),
-            (31, 1),
-            (32, 2),
-            (255, 2),
-            (256, 3),
-            (65535, 3),
-            (65536, 5),
-        ] {
+        for (len, header) in [(1, 1), (31, 1), (32, 2), (255, 2), (256, 3), (65535, 3), (65536, 5)]
+        {
             let out = transcoded(&format!("\"{}\"", "\\n".repeat(len)));
             assert_eq!(out.len(), header + len);
             assert_eq!(decode(&out), text(&"\n".repeat(len)));
@@ -266,10 +237,7 @@ mod values {
 
     #[test]
     fn lone_surrogates_become_replacement_characters() {
-        assert_eq!(
-            decode(&transcoded(r#""a\ud800\ud83d\ude00""#)),
-            text("a\u{fffd}\u{1f600}")
-        );
+        assert_eq!(decode(&transcoded(r#""a\ud800\ud83d\ude00""#)), text("a\u{fffd}\u{1f600}"));
     }
 
     #[test]
@@ -278,10 +246,7 @@ mod values {
             let items = vec!["1"; count].join(",");
             let members = vec!["\"\":1"; count].join(",");
             assert_eq!(transcoded(&format!("[{items}]")).len(), header + count);
-            assert_eq!(
-                transcoded(&format!("{{{members}}}")).len(),
-                header + 2 * count
-            );
+            assert_eq!(transcoded(&format!("{{{members}}}")).len(), header + 2 * count);
         }
     }
 
@@ -289,10 +254,7 @@ mod values {
     fn names_keep_order_and_duplicates() {
         let pair = |name: &str, number| (text(name), Tree::Int(number));
         let out = transcoded(r#"{"b":1,"a":2,"b":3}"#);
-        assert_eq!(
-            decode(&out),
-            Tree::Map(vec![pair("b", 1), pair("a", 2), pair("b", 3)])
-        );
+        assert_eq!(decode(&out), Tree::Map(vec![pair("b", 1), pair("a", 2), pair("b", 3)]));
     }
 }
 
@@ -321,10 +283,7 @@ mod limits {
     fn errors_leave_the_buffer_alone() {
         let mut out = vec![9];
         for json in ["", "[1,2", "{\"a\":\"\\n\",}", "[1] x", "\"\\ud8", "nope"] {
-            assert!(
-                matches!(transcode(json, &mut out), Err(TranscodeError::Json(_))),
-                "{json}"
-            );
+            assert!(matches!(transcode(json, &mut out), Err(TranscodeError::Json(_))), "{json}");
             assert!(record(json, 1, 2, &mut out).is_err(), "{json}");
             assert_eq!(out, [9], "{json}");
         }
@@ -334,10 +293,7 @@ mod limits {
     #[test]
     fn records_are_no_deeper_than_the_host_follows() {
         let mut out = Vec::new();
-        assert_eq!(
-            record(&nested_object(BODY_DEPTH_MAX), 0, 0, &mut out),
-            Ok(())
-        );
+        assert_eq!(record(&nested_object(BODY_DEPTH_MAX), 0, 0, &mut out), Ok(()));
         assert!(record(&nested_object(BODY_DEPTH_MAX + 1), 0, 0, &mut out).is_err());
         assert_eq!(record(&nested(BODY_DEPTH_MAX - 1), 0, 0, &mut out), Ok(()));
         assert!(record(&nested(BODY_DEPTH_MAX), 0, 0, &mut out).is_err());
@@ -348,10 +304,7 @@ mod records {
     use super::*;
 
     fn of(body: Tree) -> Tree {
-        let head = Tree::List(vec![
-            Tree::Time(1_700_000_000, 999_999_999),
-            Tree::Map(vec![]),
-        ]);
+        let head = Tree::List(vec![Tree::Time(1_700_000_000, 999_999_999), Tree::Map(vec![])]);
         Tree::List(vec![head, body])
     }
 
@@ -376,16 +329,10 @@ mod records {
 
     #[test]
     fn anything_else_is_logged() {
-        for (json, value) in [
-            ("null", Tree::Nil),
-            ("\"x\"", text("x")),
-            ("[1]", Tree::List(vec![Tree::Int(1)])),
-        ] {
-            assert_eq!(
-                written(json),
-                of(Tree::Map(vec![(text("log"), value)])),
-                "{json}"
-            );
+        for (json, value) in
+            [("null", Tree::Nil), ("\"x\"", text("x")), ("[1]", Tree::List(vec![Tree::Int(1)]))]
+        {
+            assert_eq!(written(json), of(Tree::Map(vec![(text("log"), value)])), "{json}");
         }
     }
 
@@ -394,10 +341,7 @@ mod records {
         let mut out = Vec::new();
         let json = r#"{"a": "\u0061", broken"#;
         raw(json, "message", 1_700_000_000, 999_999_999, &mut out);
-        assert_eq!(
-            decode(&out),
-            of(Tree::Map(vec![(text("message"), text(json))]))
-        );
+        assert_eq!(decode(&out), of(Tree::Map(vec![(text("message"), text(json))])));
     }
 
     #[test]
@@ -431,12 +375,7 @@ fn tree() -> impl Strategy<Value = Tree> {
 }
 
 fn any_text() -> impl Strategy<Value = Tree> {
-    prop_oneof![
-        any::<String>(),
-        "[a-c\"\\\\\u{1}\n é😀]{0,300}",
-        "[ab]{0,1}"
-    ]
-    .prop_map(Tree::Text)
+    prop_oneof![any::<String>(), "[a-c\"\\\\\u{1}\n é😀]{0,300}", "[ab]{0,1}"].prop_map(Tree::Text)
 }
 
 proptest! {

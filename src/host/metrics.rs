@@ -38,7 +38,9 @@ const ROWS: &[Row] = &[
     counter("records_total", "New records.", |s| one(s.records as f64)),
     counter("duplicates_total", "Records that were known already.", |s| one(s.duplicates as f64)),
     counter("late_records_total", "Records that a sweep saw first.", |s| one(s.late as f64)),
-    counter("rejected_total", "Events that were not as the definition says.", |s| one(s.rejected as f64)),
+    counter("rejected_total", "Events that were not as the definition says.", |s| {
+        one(s.rejected as f64)
+    }),
     Row {
         labels: &["kind", "result"],
         ..counter("polls_total", "Polls, by kind and result.", |s| {
@@ -55,8 +57,12 @@ const ROWS: &[Row] = &[
         })
     },
     counter("throttled_total", "Requests that the API throttled.", |s| one(s.throttled as f64)),
-    counter("received_bytes_total", "Bytes of bodies, as received.", |s| one(s.received_bytes as f64)),
-    gauge("api_drift_seconds", "Age of the newest record at the last live poll.", |s| one(s.drift.as_secs_f64())),
+    counter("received_bytes_total", "Bytes of bodies, as received.", |s| {
+        one(s.received_bytes as f64)
+    }),
+    gauge("api_drift_seconds", "Age of the newest record at the last live poll.", |s| {
+        one(s.drift.as_secs_f64())
+    }),
     Row {
         labels: &["quantile"],
         ..gauge("lateness_seconds", "Age of records at first sight.", |s| {
@@ -64,13 +70,19 @@ const ROWS: &[Row] = &[
         })
     },
     gauge("window_seconds", "How far back live polls read.", |s| one(s.window.as_secs_f64())),
-    gauge("poll_duration_seconds", "How long the last live poll took.", |s| one(s.poll_duration.as_secs_f64())),
+    gauge("poll_duration_seconds", "How long the last live poll took.", |s| {
+        one(s.poll_duration.as_secs_f64())
+    }),
     gauge("last_success_timestamp_seconds", "When the last live poll was complete.", |s| {
         one(s.last_success.map_or(0.0, Timestamp::as_secs_f64))
     }),
-    gauge("behind_seconds", "Age of the oldest moment not yet read completely.", |s| one(s.behind.as_secs_f64())),
+    gauge("behind_seconds", "Age of the oldest moment not yet read completely.", |s| {
+        one(s.behind.as_secs_f64())
+    }),
     gauge("state_ids", "Ids in the state.", |s| one(s.state_ids as f64)),
-    gauge("pending_records", "Records handed over, not yet committed.", |s| one(s.pending_records as f64)),
+    gauge("pending_records", "Records handed over, not yet committed.", |s| {
+        one(s.pending_records as f64)
+    }),
 ];
 
 /// The metrics of one instance.
@@ -189,7 +201,8 @@ impl Metrics {
 /// Null or a C string.
 unsafe fn whole_text(shown: *const c_char) -> Option<String> {
     // SAFETY: by the contract of this function.
-    (!shown.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(shown) }.to_string_lossy().into_owned())
+    (!shown.is_null())
+        .then(|| unsafe { std::ffi::CStr::from_ptr(shown) }.to_string_lossy().into_owned())
 }
 
 /// The count in the host's metrics text; zero if nothing was counted yet.

@@ -58,7 +58,9 @@ pub unsafe extern "C" fn FLBPluginRegister(def: *mut abi::lookback_def) -> c_int
             (&raw mut (*def).flags).write(0);
             (&raw mut (*def).name).write(c"lookback".as_ptr().cast_mut());
             (&raw mut (*def).description).write(
-                c"Logs of HTTP APIs that show them late: no gaps, no duplicates".as_ptr().cast_mut(),
+                c"Logs of HTTP APIs that show them late: no gaps, no duplicates"
+                    .as_ptr()
+                    .cast_mut(),
             );
         }
         0

@@ -76,11 +76,14 @@ impl Services {
             Level::Debug => abi::LOOKBACK_LOG_DEBUG,
         } as c_int;
         let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let Ok(line) = CString::new(format!("[input:lookback:{}] {line}", self.name)) else { return };
+        let Ok(line) = CString::new(format!("[input:lookback:{}] {line}", self.name)) else {
+            return;
+        };
         // SAFETY: `api` outlives the instance; the text is passed as an argument of a constant
         // format, and read during the call only.
         unsafe {
-            let wanted = (*self.api).input_log_check.is_none_or(|check| check(self.instance, level) != 0);
+            let wanted =
+                (*self.api).input_log_check.is_none_or(|check| check(self.instance, level) != 0);
             if let (true, Some(print)) = (wanted, (*self.api).log_print) {
                 print(level, c"lookback".as_ptr(), 0, c"%s".as_ptr(), line.as_ptr());
             }

@@ -42,15 +42,8 @@ impl JsonError {
         inside: &'static str,
     ) -> JsonError {
         match text.get(offset..).and_then(|rest| rest.chars().next()) {
-            Some(found) => JsonError::Unexpected {
-                offset,
-                expected,
-                found,
-            },
-            None => JsonError::Ended {
-                offset: text.len(),
-                inside,
-            },
+            Some(found) => JsonError::Unexpected { offset, expected, found },
+            None => JsonError::Ended { offset: text.len(), inside },
         }
     }
 }

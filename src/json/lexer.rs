@@ -148,9 +148,7 @@ impl<'a> Lexer<'a> {
     pub(super) fn value_error(self, inside: Option<Container>) -> JsonError {
         match inside {
             Some(container) => self.error("a value", container.name()),
-            None if self.pos >= self.text.len() => JsonError::Empty {
-                length: self.text.len(),
-            },
+            None if self.pos >= self.text.len() => JsonError::Empty { length: self.text.len() },
             None => self.error("a value", "the document"),
         }
     }

@@ -130,17 +130,8 @@ struct Events<'a, 'p> {
 
 impl<'a, 'p> Events<'a, 'p> {
     fn new(shape: &PageShape, trie: Trie<'p>) -> Events<'a, 'p> {
-        let event = RawEvent {
-            raw: "",
-            id: vec![None; shape.id.len()],
-            time: None,
-        };
-        Events {
-            trie,
-            has_time: shape.time.is_some(),
-            event,
-            count: 0,
-        }
+        let event = RawEvent { raw: "", id: vec![None; shape.id.len()], time: None };
+        Events { trie, has_time: shape.time.is_some(), event, count: 0 }
     }
 
     fn read(
@@ -166,11 +157,7 @@ impl<'a, 'p> Events<'a, 'p> {
         collect(lexer, &self.trie, 0, &mut slots, &mut no_records)?;
         self.count += 1;
         self.event.raw = lexer.since(start);
-        self.event.time = if self.has_time {
-            slots.pop().flatten()
-        } else {
-            None
-        };
+        self.event.time = if self.has_time { slots.pop().flatten() } else { None };
         self.event.id = slots;
         Ok(())
     }

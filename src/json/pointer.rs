@@ -59,16 +59,12 @@ impl Pointer {
             return Ok(Pointer { tokens: Vec::new() });
         }
         let Some(path) = text.strip_prefix('/') else {
-            return Err(PointerError::NoSlash {
-                found: text.to_owned(),
-            });
+            return Err(PointerError::NoSlash { found: text.to_owned() });
         };
         check_escapes(text)?;
         let tokens: Vec<Token> = path.split('/').map(Token::parse).collect();
         if tokens.len() > TOKENS_MAX {
-            return Err(PointerError::TooLong {
-                tokens: tokens.len(),
-            });
+            return Err(PointerError::TooLong { tokens: tokens.len() });
         }
         Ok(Pointer { tokens })
     }
@@ -108,20 +104,13 @@ impl Token {
 fn parse_index(name: &str) -> Option<usize> {
     let digits = name.bytes().all(|byte| byte.is_ascii_digit());
     let padded = name.len() > 1 && name.starts_with('0');
-    if digits && !padded {
-        name.parse().ok()
-    } else {
-        None
-    }
+    if digits && !padded { name.parse().ok() } else { None }
 }
 
 fn check_escapes(text: &str) -> Result<(), PointerError> {
     for (offset, _) in text.match_indices('~') {
         if !matches!(text.as_bytes().get(offset + 1), Some(b'0' | b'1')) {
-            return Err(PointerError::BadEscape {
-                pointer: text.to_owned(),
-                offset,
-            });
+            return Err(PointerError::BadEscape { pointer: text.to_owned(), offset });
         }
     }
     Ok(())

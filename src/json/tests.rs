@@ -54,17 +54,8 @@ mod pointers {
 
     #[test]
     fn printing_gives_back_what_was_parsed() {
-        for source in [
-            "",
-            "/",
-            "/a/b",
-            "/a~1b/~0",
-            "/~01",
-            "//",
-            "/0/01",
-            "/@odata.nextLink",
-            "/ü",
-        ] {
+        for source in ["", "/", "/a/b", "/a~1b/~0", "/~01", "//", "/0/01", "/@odata.nextLink", "/ü"]
+        {
             assert_eq!(pointer(source).to_string(), source);
         }
     }
@@ -80,13 +71,7 @@ mod pointers {
         for (source, at) in [("/a~", 2), ("/~2", 1), ("/~0~/", 3)] {
             let error = Pointer::parse(source).unwrap_err();
             let pointer = source.to_owned();
-            assert_eq!(
-                error,
-                PointerError::BadEscape {
-                    pointer,
-                    offset: at
-                }
-            );
+            assert_eq!(error, PointerError::BadEscape { pointer, offset: at });
         }
     }
 
@@ -115,10 +100,7 @@ mod finding {
     #[test]
     fn a_string_without_escapes_is_borrowed() {
         let doc = r#"["plain", "esc\u0061ped"]"#;
-        assert!(matches!(
-            found(doc, "/0"),
-            Some(Scalar::Str(Cow::Borrowed("plain")))
-        ));
+        assert!(matches!(found(doc, "/0"), Some(Scalar::Str(Cow::Borrowed("plain")))));
         assert!(
             matches!(found(doc, "/1"), Some(Scalar::Str(Cow::Owned(text))) if text == "escaped")
         );
@@ -154,18 +136,12 @@ mod finding {
 
     #[test]
     fn names_match_after_unescaping() {
-        assert_eq!(
-            found(r#"{"\u0061\/b": 1}"#, "/a~1b"),
-            Some(Scalar::Number("1"))
-        );
+        assert_eq!(found(r#"{"\u0061\/b": 1}"#, "/a~1b"), Some(Scalar::Number("1")));
     }
 
     #[test]
     fn the_last_of_equal_names_wins() {
-        assert_eq!(
-            found(r#"{"a": 1, "a": 2}"#, "/a"),
-            Some(Scalar::Number("2"))
-        );
+        assert_eq!(found(r#"{"a": 1, "a": 2}"#, "/a"), Some(Scalar::Number("2")));
         assert_eq!(found(r#"{"a": 1, "a": null}"#, "/a"), None);
         assert_eq!(found(r#"{"a": {"b": 1}, "a": 2}"#, "/a/b"), None);
         assert_eq!(found(r#"{"a": {"b": 1}, "a": {}}"#, "/a/b"), None);
@@ -200,10 +176,7 @@ mod pages {
     fn an_event_is_exactly_its_bytes() {
         let page = "{ \"value\" : [ {\"a\" : 1 } ,\n\t[ 1 ], \"s\",-1 , null,{} ] }";
         let events = raws(page, "/value");
-        assert_eq!(
-            events,
-            ["{\"a\" : 1 }", "[ 1 ]", "\"s\"", "-1", "null", "{}"]
-        );
+        assert_eq!(events, ["{\"a\" : 1 }", "[ 1 ]", "\"s\"", "-1", "null", "{}"]);
     }
 
     #[test]
@@ -241,10 +214,7 @@ mod pages {
         ]}"#;
         let (events, tail) =
             scan(page, &shape("/value", &["/a", "/b/c"], Some("/t"), &[])).expect("valid");
-        let parts: Vec<_> = events
-            .iter()
-            .map(|e| (e.id.clone(), e.time.clone()))
-            .collect();
+        let parts: Vec<_> = events.iter().map(|e| (e.id.clone(), e.time.clone())).collect();
         let number = |digits| Some(Scalar::Number(digits));
         assert_eq!(tail.events, 4);
         assert_eq!(
@@ -280,10 +250,7 @@ mod pages {
     #[test]
     fn the_first_candidate_with_a_text_or_a_number_wins() {
         let page = r#"{"a": null, "b": false, "c": {"d": []}, "e": 17, "f": "u"}"#;
-        assert_eq!(
-            next(page, &["/a", "/b", "/c", "/c/d", "/e", "/f"]).as_deref(),
-            Some("17")
-        );
+        assert_eq!(next(page, &["/a", "/b", "/c", "/c/d", "/e", "/f"]).as_deref(), Some("17"));
         assert_eq!(next(page, &["/f", "/e"]).as_deref(), Some("u"));
         assert_eq!(next(page, &["/a", "/x"]), None);
     }
@@ -297,11 +264,8 @@ mod pages {
 
     #[test]
     fn nesting_is_limited_by_the_length_only() {
-        let deep = format!(
-            "{}{}",
-            "[{\"a\":".repeat(10_000),
-            "1".to_owned() + &"}]".repeat(10_000)
-        );
+        let deep =
+            format!("{}{}", "[{\"a\":".repeat(10_000), "1".to_owned() + &"}]".repeat(10_000));
         let page = format!("{{\"value\":[{deep}],\"next\":\"u\"}}");
         assert_eq!(raws(&page, "/value"), [deep.as_str()]);
         assert!(scan(&"[".repeat(1_000_000), &shape("/value", &[], None, &[])).is_err());
@@ -340,46 +304,25 @@ mod errors {
             ("[", "ended at byte 1 in the middle of an array"),
             ("{\"a\":1]", "expected ',' or '}' at byte 6, found ']'"),
             ("{\"a\" 1}", "expected ':' after a key at byte 5, found '1'"),
-            (
-                "{a:1}",
-                "expected a string as the next key at byte 1, found 'a'",
-            ),
-            (
-                "{\"a\":1,}",
-                "expected a string as the next key at byte 7, found '}'",
-            ),
+            ("{a:1}", "expected a string as the next key at byte 1, found 'a'"),
+            ("{\"a\":1,}", "expected a string as the next key at byte 7, found '}'"),
             ("{", "ended at byte 1 in the middle of an object"),
             ("1 ü", "expected the end of the text at byte 2, found 'ü'"),
             ("\"abc", "ended at byte 4 in the middle of a string"),
             ("\"abc\\", "ended at byte 5 in the middle of a string"),
-            (
-                "\"\n\"",
-                "expected a control character to be escaped at byte 1, found '\\n'",
-            ),
-            (
-                "\"\\x\"",
-                "expected one of \"\\/bfnrtu after a backslash at byte 2, found 'x'",
-            ),
-            (
-                "\"\\u12é4\"",
-                "expected four hexadecimal digits after \\u at byte 5, found 'é'",
-            ),
+            ("\"\n\"", "expected a control character to be escaped at byte 1, found '\\n'"),
+            ("\"\\x\"", "expected one of \"\\/bfnrtu after a backslash at byte 2, found 'x'"),
+            ("\"\\u12é4\"", "expected four hexadecimal digits after \\u at byte 5, found 'é'"),
             ("\"\\u12", "ended at byte 5 in the middle of a string"),
             ("-", "ended at byte 1 in the middle of a number"),
             ("1.", "ended at byte 2 in the middle of a number"),
             ("1.e1", "expected a digit at byte 2, found 'e'"),
             ("1e+", "ended at byte 3 in the middle of a number"),
-            (
-                "01",
-                "expected no digit after a leading zero at byte 1, found '1'",
-            ),
+            ("01", "expected no digit after a leading zero at byte 1, found '1'"),
             ("+1", "expected a value at byte 0, found '+'"),
             ("trup", "expected true at byte 3, found 'p'"),
             ("nul", "ended at byte 3 in the middle of a literal"),
-            (
-                "falsey",
-                "expected the end of the text at byte 5, found 'y'",
-            ),
+            ("falsey", "expected the end of the text at byte 5, found 'y'"),
         ];
         for (text, message) in table {
             let skipped = find(text, &pointer("/x")).unwrap_err();
@@ -428,11 +371,8 @@ fn string() -> impl Strategy<Value = String> {
 }
 
 fn print(value: &Value, pretty: bool) -> String {
-    let printed = if pretty {
-        serde_json::to_string_pretty(value)
-    } else {
-        serde_json::to_string(value)
-    };
+    let printed =
+        if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
     printed.expect("a value can be printed")
 }
 

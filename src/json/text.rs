@@ -40,11 +40,7 @@ impl<'a> RawStr<'a> {
     /// The bytes between the quotes, if they are the string as it is.
     #[inline]
     pub(crate) fn plain(self) -> Option<&'a [u8]> {
-        if self.escaped {
-            None
-        } else {
-            Some(self.span.as_bytes())
-        }
+        if self.escaped { None } else { Some(self.span.as_bytes()) }
     }
 
     /// The string itself.
@@ -101,8 +97,7 @@ fn unescape_unit(text: &str) -> (char, usize) {
 }
 
 fn to_char(code: Option<u32>) -> char {
-    code.and_then(char::from_u32)
-        .unwrap_or(char::REPLACEMENT_CHARACTER)
+    code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 /// The number in the `\uXXXX` that `text` starts with.
@@ -193,9 +188,5 @@ fn first_special(chunk: &[u8; CHUNK]) -> Option<usize> {
     let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
     let control = word.wrapping_sub(ONES * b' ' as u64);
     let marks = (quote | backslash | control) & !word & HIGH;
-    if marks == 0 {
-        None
-    } else {
-        Some(marks.trailing_zeros() as usize / 8)
-    }
+    if marks == 0 { None } else { Some(marks.trailing_zeros() as usize / 8) }
 }

@@ -27,10 +27,7 @@ struct Branch<'p> {
 impl<'p> Trie<'p> {
     /// A tree in which the n-th pointer fills slot n.
     pub(super) fn new(pointers: impl IntoIterator<Item = &'p Pointer>) -> Trie<'p> {
-        let mut trie = Trie {
-            nodes: vec![Node::default()],
-            records: None,
-        };
+        let mut trie = Trie { nodes: vec![Node::default()], records: None };
         for (slot, pointer) in pointers.into_iter().enumerate() {
             let node = trie.insert(pointer, Some(slot));
             trie.nodes[node].slots.push(slot);

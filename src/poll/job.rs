@@ -77,6 +77,8 @@ pub struct Job {
     pub began: Now,
     /// What it leaves to the catch-up.
     pub hole: Option<TimeRange>,
+    /// Whether how late its records are says something about the API, and not about an outage of ours.
+    pub tells_lateness: bool,
     /// What it has seen.
     pub tally: Tally,
 }
@@ -100,7 +102,15 @@ impl Job {
         let from = unread.first().map_or(began.wall, |range| range.from);
         let to = unread.last().map_or(began.wall, |range| range.to);
         let whole = TimeRange::new(from, to);
-        Self { whole, unread, walk: None, began, hole: None, tally: Tally::default() }
+        Self {
+            whole,
+            unread,
+            walk: None,
+            began,
+            hole: None,
+            tells_lateness: true,
+            tally: Tally::default(),
+        }
     }
 
     /// The walk under way, or one over the next slice of at most `length`; nothing if all is read.

@@ -50,10 +50,7 @@ pub fn live(progress: &Progress, rules: LiveRules, now: Timestamp) -> LivePlan {
     if regular.since(resume) <= rules.window {
         return LivePlan { range: TimeRange::new(resume, now), hole: None };
     }
-    LivePlan {
-        range: TimeRange::new(regular, now),
-        hole: Some(TimeRange::new(resume, regular)),
-    }
+    LivePlan { range: TimeRange::new(regular, now), hole: Some(TimeRange::new(resume, regular)) }
 }
 
 /// Takes a slice of at most `length` from the fresh end of `unread`.
@@ -75,9 +72,9 @@ pub fn insert(ranges: &mut Vec<TimeRange>, new: TimeRange) {
     }
     let (apart, touching): (Vec<_>, Vec<_>) =
         ranges.iter().copied().partition(|range| range.to < new.from || new.to < range.from);
-    let joined = touching.into_iter().fold(new, |all, range| {
-        TimeRange::new(all.from.min(range.from), all.to.max(range.to))
-    });
+    let joined = touching
+        .into_iter()
+        .fold(new, |all, range| TimeRange::new(all.from.min(range.from), all.to.max(range.to)));
     *ranges = apart;
     ranges.push(joined);
     ranges.sort();
@@ -85,6 +82,9 @@ pub fn insert(ranges: &mut Vec<TimeRange>, new: TimeRange) {
 
 /// Takes a range out of disjoint, sorted ranges.
 pub fn remove(ranges: &mut Vec<TimeRange>, gone: TimeRange) {
+    if gone.is_empty() {
+        return;
+    }
     let parts = ranges.iter().flat_map(|range| {
         let before = TimeRange::new(range.from, range.to.min(gone.from));
         let after = TimeRange::new(range.from.max(gone.to), range.to);
@@ -180,14 +180,16 @@ mod tests {
 
     #[test]
     fn after_a_long_outage_the_window_is_read_first_and_the_rest_is_left_to_the_catch_up() {
-        let expected =
-            LivePlan { range: range(98_200, 100_000), hole: Some(range(7_200, 98_200)) };
+        let expected = LivePlan { range: range(98_200, 100_000), hole: Some(range(7_200, 98_200)) };
         assert_eq!(plan(Some(9_000), 100_000), expected);
     }
 
     #[test]
     fn a_clock_that_went_back_still_reads_the_window() {
-        assert_eq!(plan(Some(13_600), 10_000), LivePlan { range: range(8_200, 10_000), hole: None });
+        assert_eq!(
+            plan(Some(13_600), 10_000),
+            LivePlan { range: range(8_200, 10_000), hole: None }
+        );
     }
 
     #[test]

@@ -20,7 +20,8 @@ const PER_MINUTE_MAX: usize = 60_000;
 impl RateLimit {
     /// So many requests a minute.
     pub fn new(per_minute: u32) -> Self {
-        let per_minute = usize::try_from(per_minute).unwrap_or(PER_MINUTE_MAX).clamp(1, PER_MINUTE_MAX);
+        let per_minute =
+            usize::try_from(per_minute).unwrap_or(PER_MINUTE_MAX).clamp(1, PER_MINUTE_MAX);
         Self { per_minute, per_burst: per_minute.div_ceil(6), sent: VecDeque::new() }
     }
 

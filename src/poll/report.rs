@@ -95,34 +95,58 @@ pub struct Pulse {
 
 impl Report {
     /// The instance came up.
-    pub fn started(window: Duration, interval: Duration, sweeps: String, resumed_from: Option<Timestamp>) -> Self {
-        let from = resumed_from.map_or("from the start".to_owned(), |at| format!("resuming from {at}"));
-        report("started", Info, format!("lookback {} came up, {from}", env!("CARGO_PKG_VERSION")), vec![
-            ("version", text(env!("CARGO_PKG_VERSION"))),
-            ("window_seconds", seconds(window)),
-            ("interval_seconds", seconds(interval)),
-            ("sweeps", Field::Text(sweeps)),
-            ("resumed_from", resumed_from.map_or(Field::Null, text)),
-        ])
+    pub fn started(
+        window: Duration,
+        interval: Duration,
+        sweeps: String,
+        resumed_from: Option<Timestamp>,
+    ) -> Self {
+        let from =
+            resumed_from.map_or("from the start".to_owned(), |at| format!("resuming from {at}"));
+        report(
+            "started",
+            Info,
+            format!("lookback {} came up, {from}", env!("CARGO_PKG_VERSION")),
+            vec![
+                ("version", text(env!("CARGO_PKG_VERSION"))),
+                ("window_seconds", seconds(window)),
+                ("interval_seconds", seconds(interval)),
+                ("sweeps", Field::Text(sweeps)),
+                ("resumed_from", resumed_from.map_or(Field::Null, text)),
+            ],
+        )
     }
 
     /// A sign of life.
     pub fn heartbeat(pulse: Pulse) -> Self {
-        let message = format!("{} records, {} duplicates, {} late", pulse.records, pulse.duplicates, pulse.late);
-        report("heartbeat", Info, message, vec![
-            ("records", Field::Count(pulse.records)),
-            ("duplicates", Field::Count(pulse.duplicates)),
-            ("late", Field::Count(pulse.late)),
-            ("drift_seconds", seconds(pulse.drift)),
-            ("lateness_p99_seconds", Field::Seconds(pulse.lateness_p99)),
-            ("behind_seconds", seconds(pulse.behind)),
-        ])
+        let message = format!(
+            "{} records, {} duplicates, {} late",
+            pulse.records, pulse.duplicates, pulse.late
+        );
+        report(
+            "heartbeat",
+            Info,
+            message,
+            vec![
+                ("records", Field::Count(pulse.records)),
+                ("duplicates", Field::Count(pulse.duplicates)),
+                ("late", Field::Count(pulse.late)),
+                ("drift_seconds", seconds(pulse.drift)),
+                ("lateness_p99_seconds", Field::Seconds(pulse.lateness_p99)),
+                ("behind_seconds", seconds(pulse.behind)),
+            ],
+        )
     }
 
     /// No token.
     pub fn auth_failed(status: u16, error: &str) -> Self {
         let message = format!("no token: {}; asking again with back-off", cause(status, error));
-        report("auth_failed", Error, message, vec![("status", Field::Count(status.into())), ("error", text(error))])
+        report(
+            "auth_failed",
+            Error,
+            message,
+            vec![("status", Field::Count(status.into())), ("error", text(error))],
+        )
     }
 
     /// A token again.
@@ -132,13 +156,21 @@ impl Report {
 
     /// A page could not be had.
     pub fn fetch_failed(status: u16, error: &str, url: &str, attempt: u32) -> Self {
-        let message = format!("a page could not be had: {}; trying again with back-off", cause(status, error));
-        report("fetch_failed", Error, message, vec![
-            ("status", Field::Count(status.into())),
-            ("error", text(error)),
-            ("url", text(url)),
-            ("attempt", Field::Count(attempt.into())),
-        ])
+        let message = format!(
+            "a page could not be had: {}; trying again with back-off",
+            cause(status, error)
+        );
+        report(
+            "fetch_failed",
+            Error,
+            message,
+            vec![
+                ("status", Field::Count(status.into())),
+                ("error", text(error)),
+                ("url", text(url)),
+                ("attempt", Field::Count(attempt.into())),
+            ],
+        )
     }
 
     /// The page is in.
@@ -148,19 +180,22 @@ impl Report {
 
     /// The server wants us to wait.
     pub fn throttled(status: u16, wait: Duration) -> Self {
-        let message = format!("the server throttles (HTTP {status}); waiting {:.0} s", wait.as_secs_f64());
+        let message =
+            format!("the server throttles (HTTP {status}); waiting {:.0} s", wait.as_secs_f64());
         report("throttled", Warning, message, vec![("wait_seconds", seconds(wait))])
     }
 
     /// A live poll had no records.
     pub fn empty_result(window: Duration) -> Self {
-        let message = format!("the last {} hold no records; is the API delivering?", units::show(window));
+        let message =
+            format!("the last {} hold no records; is the API delivering?", units::show(window));
         report("empty_result", Warning, message, vec![("window_seconds", seconds(window))])
     }
 
     /// The window was widened or narrowed.
     pub fn window(widened: bool, window: Duration) -> Self {
-        let (event, severity) = if widened { ("window_widened", Warning) } else { ("window_narrowed", Info) };
+        let (event, severity) =
+            if widened { ("window_widened", Warning) } else { ("window_narrowed", Info) };
         let message = format!("live polls now read the last {}", units::show(window));
         report(event, severity, message, vec![("window_seconds", seconds(window))])
     }
@@ -174,23 +209,32 @@ impl Report {
 
     /// A sweep found what the window had missed.
     pub fn late_records(count: u64, latest_by: Duration) -> Self {
-        let message = format!("a sweep found {count} records that the window had missed; the latest came {:.0} s late", latest_by.as_secs_f64());
-        report("late_records", Warning, message, vec![
-            ("count", Field::Count(count)),
-            ("latest_by_seconds", seconds(latest_by)),
-        ])
+        let message = format!(
+            "a sweep found {count} records that the window had missed; the latest came {:.0} s late",
+            latest_by.as_secs_f64()
+        );
+        report(
+            "late_records",
+            Warning,
+            message,
+            vec![("count", Field::Count(count)), ("latest_by_seconds", seconds(latest_by))],
+        )
     }
 
     /// A live poll took longer than the interval.
     pub fn poll_overrun(duration: Duration) -> Self {
-        let message = format!("a live poll took {:.0} s, longer than the interval", duration.as_secs_f64());
+        let message =
+            format!("a live poll took {:.0} s, longer than the interval", duration.as_secs_f64());
         report("poll_overrun", Warning, message, vec![("duration_seconds", seconds(duration))])
     }
 
     /// A catch-up began or ended.
     pub fn catchup(finished: bool, range: TimeRange) -> Self {
-        let (event, verb) =
-            if finished { ("catchup_finished", "caught up on") } else { ("catchup_started", "catching up on") };
+        let (event, verb) = if finished {
+            ("catchup_finished", "caught up on")
+        } else {
+            ("catchup_started", "catching up on")
+        };
         report(event, Info, format!("{verb} {range}"), from_to(range))
     }
 
@@ -202,10 +246,12 @@ impl Report {
 
     /// Events that are not as the definition says.
     pub fn record_rejected(count: u64, reason: &str) -> Self {
-        report("record_rejected", Warning, format!("{count} events {reason}"), vec![
-            ("reason", text(reason)),
-            ("count", Field::Count(count)),
-        ])
+        report(
+            "record_rejected",
+            Warning,
+            format!("{count} events {reason}"),
+            vec![("reason", text(reason)), ("count", Field::Count(count))],
+        )
     }
 
     /// The state cannot be read or written.
@@ -216,7 +262,12 @@ impl Report {
 
     /// The state can be read and written again.
     pub fn state_recovered() -> Self {
-        report("state_recovered", Info, "the state is readable and writable again".to_owned(), vec![])
+        report(
+            "state_recovered",
+            Info,
+            "the state is readable and writable again".to_owned(),
+            vec![],
+        )
     }
 }
 

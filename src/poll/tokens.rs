@@ -49,7 +49,12 @@ impl Tokens {
     }
 
     /// The login service failed, or an unproven token was refused: says how long to wait.
-    pub fn failed(&mut self, asked_to_wait: Option<Duration>, now: Duration, jitter: f64) -> Duration {
+    pub fn failed(
+        &mut self,
+        asked_to_wait: Option<Duration>,
+        now: Duration,
+        jitter: f64,
+    ) -> Duration {
         let wait = self.backoff.fail(jitter).max(asked_to_wait.unwrap_or_default());
         self.current = None;
         self.not_before = now + wait;

@@ -35,9 +35,7 @@ impl State for MemoryState {
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError> {
         self.check()?;
         self.ids.extend(&commit.keys);
-        self.ids.retain(|key| {
-            key.bucket == Bucket::UNTIMED || key.bucket >= commit.expire_before
-        });
+        self.ids.retain(|key| key.bucket == Bucket::UNTIMED || key.bucket >= commit.expire_before);
         self.progress = Some(commit.progress.clone());
         Ok(self.ids.len() as u64)
     }

@@ -56,6 +56,7 @@ pub trait State: Send {
 }
 
 /// A source's state, opened.
+#[derive(Debug)]
 pub struct Opened<S> {
     /// The state.
     pub state: S,

@@ -160,7 +160,8 @@ impl State for SqliteState {
         let query = "SELECT 1 FROM ids WHERE source = ?1 AND bucket = ?2 AND id = ?3";
         let mut statement = self.connection.prepare_cached(query)?;
         for key in sorted {
-            let found = statement.exists(params![self.source, key.bucket.0, key.id.0.to_be_bytes()])?;
+            let found =
+                statement.exists(params![self.source, key.bucket.0, key.id.0.to_be_bytes()])?;
             keys.insert(key, found);
         }
         Ok(())
@@ -168,7 +169,8 @@ impl State for SqliteState {
 
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError> {
         let progress = serde_json::to_string(&commit.progress)?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut keys = commit.keys.clone();
         keys.sort_unstable();
         let mut ids = self.ids;
@@ -281,7 +283,8 @@ mod tests {
     fn a_damaged_file_is_set_aside_and_reported() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
-        std::fs::write(&path, "this is no database, and long enough to be read as a header").unwrap();
+        std::fs::write(&path, "this is no database, and long enough to be read as a header")
+            .unwrap();
         let opened = open_at(&path, "a");
         assert!(opened.damage.unwrap().contains("set aside"));
         assert!(dir.path().join("x.db.damaged-7").exists());

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn lots_hold_whole_records_within_the_batch_size_unless_one_alone_is_larger() {
-        let events = events(&["\"aaaaaaaaaa\"", "\"b\"", "\"c\"", "\"ddddddddddddddddddddddddddddd\""]);
+        let events =
+            events(&["\"aaaaaaaaaa\"", "\"b\"", "\"c\"", "\"ddddddddddddddddddddddddddddd\""]);
         let format = Format::Raw("k".to_owned());
         let (lots, _) = encode(&events, &[0, 1, 2, 3], &format, 40, Vec::new);
         let shape: Vec<_> = lots.iter().map(|lot| (lot.records, lot.keys.len())).collect();
@@ -91,7 +92,8 @@ mod tests {
 
     #[test]
     fn an_event_too_deep_for_a_record_is_handed_over_as_text() {
-        let deep: &'static str = Box::leak(format!("{}1{}", "[".repeat(500), "]".repeat(500)).into());
+        let deep: &'static str =
+            Box::leak(format!("{}1{}", "[".repeat(500), "]".repeat(500)).into());
         let (lots, as_text) = encode(&events(&[deep]), &[0], &Format::Record, 4_096, Vec::new);
         assert_eq!((lots[0].records, as_text), (1, 1));
         assert!(lots[0].bytes.ends_with(deep.as_bytes()));

@@ -186,13 +186,15 @@ impl Setup {
         while !self.shared.stopping() {
             let run = match next.take() {
                 Some(run) => Ok(run),
-                None => self.open().map_err(|error| refusal(&self.plan, &error)).and_then(|opened| {
-                    run::Run::new(self, opened)
-                }),
+                None => self
+                    .open()
+                    .map_err(|error| refusal(&self.plan, &error))
+                    .and_then(|opened| run::Run::new(self, opened)),
             };
             let trouble = match run {
                 Ok(mut run) => {
-                    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.run()));
+                    let ended =
+                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.run()));
                     match ended {
                         Ok(()) => return,
                         Err(panic) => format!("internal error: {}", panic_text(&*panic)),

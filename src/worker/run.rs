@@ -166,7 +166,9 @@ impl Run {
             }
         };
         let mut known = self.engine.lookups(page.events.iter().map(|event| &event.seen.key));
-        if !known.is_empty() && let Err(error) = self.state.known(&mut known) {
+        if !known.is_empty()
+            && let Err(error) = self.state.known(&mut known)
+        {
             self.engine.state_failed(&error.to_string(), now);
             self.engine.deferred(now);
             return;
@@ -174,7 +176,8 @@ impl Run {
         let fresh = self.engine.page(&page.events, page.next.as_deref(), &known, now);
         let spare = || self.shared.handoff().spare();
         let format = &self.plan.format;
-        let (lots, as_text) = batch::encode(&page.events, &fresh, format, self.plan.batch_size, spare);
+        let (lots, as_text) =
+            batch::encode(&page.events, &fresh, format, self.plan.batch_size, spare);
         if as_text > 0 {
             self.engine.rejected(Fault::NotTranscoded, as_text);
         }
@@ -264,7 +267,8 @@ impl Run {
             Severity::Warning => Level::Warn,
             Severity::Error => Level::Error,
         };
-        self.shared.log(level, format!("{}: {}: {}", self.plan.source, report.event, report.message));
+        self.shared
+            .log(level, format!("{}: {}: {}", self.plan.source, report.event, report.message));
         if let Some(tag) = &self.health_tag {
             let mut bytes = Vec::new();
             health::health(report, &self.plan.source, self.clock.now().wall, &mut bytes);

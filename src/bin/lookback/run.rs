@@ -156,11 +156,7 @@ fn wait(
         if args.once && progress.is_done(host) {
             return Ok(End::Done);
         }
-        let limit = if args.once {
-            Some(args.timeout)
-        } else {
-            args.duration
-        };
+        let limit = if args.once { Some(args.timeout) } else { args.duration };
         if limit.is_some_and(|limit| start.elapsed() >= Duration::from_secs(limit)) {
             return Ok(if args.once { End::TimedOut } else { End::Done });
         }
@@ -169,9 +165,7 @@ fn wait(
 
 /// A configuration that cannot be read leaves all as it was.
 fn reload(args: &RunArgs, host: &mut Host) -> Result<(), Box<dyn std::error::Error>> {
-    let new = read_config(args)
-        .map_err(Into::into)
-        .and_then(|config| inputs(args, &config));
+    let new = read_config(args).map_err(Into::into).and_then(|config| inputs(args, &config));
     match new {
         Ok(inputs) => {
             let report = host.reload(inputs)?;
@@ -194,27 +188,18 @@ fn close(end: End, report: &StopReport) -> ExitCode {
         eprintln!("lookback: no complete poll within --timeout");
         return ExitCode::FAILURE;
     }
-    if report.undelivered_records > 0 {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if report.undelivered_records > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// What did not come through, or nothing.
 fn losses(report: &StopReport) -> String {
     let mut text = String::new();
     if report.lost_records() > 0 {
-        text += &format!(
-            "; {} records were handed over too late to be fetched",
-            report.lost_records()
-        );
+        text +=
+            &format!("; {} records were handed over too late to be fetched", report.lost_records());
     }
     if report.undelivered_records > 0 {
-        text += &format!(
-            "; {} records were not taken by the output",
-            report.undelivered_records
-        );
+        text += &format!("; {} records were not taken by the output", report.undelivered_records);
     }
     text
 }
@@ -274,18 +259,11 @@ fn inputs(args: &RunArgs, config: &Config) -> Result<Vec<InputSpec>, Box<dyn std
         if section.plugin.eq_ignore_ascii_case(PLUGIN_NAME) {
             inputs.push(input(args, config, section, i)?);
         } else {
-            eprintln!(
-                "lookback: {}: input `{}` is passed over",
-                section.place, section.plugin
-            );
+            eprintln!("lookback: {}: input `{}` is passed over", section.place, section.plugin);
         }
     }
     if inputs.is_empty() {
-        return Err(format!(
-            "{}: no input is named `{PLUGIN_NAME}`",
-            args.config.display()
-        )
-        .into());
+        return Err(format!("{}: no input is named `{PLUGIN_NAME}`", args.config.display()).into());
     }
     Ok(inputs)
 }
@@ -299,9 +277,7 @@ fn input(
     let plain = format!("{PLUGIN_NAME}.{i}");
     let mut spec = InputSpec::new(section.get("alias").unwrap_or(&plain));
     spec.tag = section.get("tag").unwrap_or(&plain).to_owned();
-    let level = section
-        .get("log_level")
-        .or_else(|| config.service("log_level"));
+    let level = section.get("log_level").or_else(|| config.service("log_level"));
     spec.log_level = match (args.log_level, level) {
         (Some(level), _) => level,
         (None, Some(level)) => parse_level(level).map_err(|error| format!("log_level: {error}"))?,
@@ -311,11 +287,8 @@ fn input(
         let wrong = || format!("mem_buf_limit: expected a size as in `5M`, found `{limit}`");
         spec.mem_buf_limit = Some(parse_size(limit).ok_or_else(wrong)?);
     }
-    spec.properties = section
-        .properties
-        .iter()
-        .map(|it| (it.key.clone(), it.value.clone()))
-        .collect();
+    spec.properties =
+        section.properties.iter().map(|it| (it.key.clone(), it.value.clone())).collect();
     Ok(spec)
 }
 
@@ -332,28 +305,18 @@ fn find_plugin(args: &RunArgs, config: &Config) -> Result<PathBuf, Box<dyn std::
         return Ok(path.clone());
     }
     let is_ours = |path: &Path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().contains(PLUGIN_NAME))
+        path.file_name().is_some_and(|name| name.to_string_lossy().contains(PLUGIN_NAME))
     };
-    let configured = config
-        .plugins
-        .iter()
-        .map(|it| PathBuf::from(&it.value))
-        .filter(|it| is_ours(it));
+    let configured =
+        config.plugins.iter().map(|it| PathBuf::from(&it.value)).filter(|it| is_ours(it));
     let beside = std::env::current_exe()?.with_file_name(PLUGIN_FILE);
     let candidates: Vec<PathBuf> = configured.chain([beside]).collect();
     if let Some(found) = candidates.iter().find(|path| path.exists()) {
         return Ok(found.clone());
     }
-    let tried: Vec<String> = candidates
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    Err(format!(
-        "the plugin is not there: tried {}; name it with --plugin",
-        tried.join(", ")
-    )
-    .into())
+    let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+    Err(format!("the plugin is not there: tried {}; name it with --plugin", tried.join(", "))
+        .into())
 }
 
 /// A number with `k`, `M` or `G`, and a `B` if one likes.

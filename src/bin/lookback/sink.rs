@@ -29,9 +29,7 @@ impl FromStr for Target {
         if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
             return Ok(Self::File(path.into()));
         }
-        let peer = text
-            .strip_prefix("tcp://")
-            .map(|peer| peer.trim_end_matches('/'));
+        let peer = text.strip_prefix("tcp://").map(|peer| peer.trim_end_matches('/'));
         match (text, peer) {
             ("stdout" | "-", _) => Ok(Self::Stdout),
             ("null", _) => Ok(Self::Null),
@@ -52,10 +50,7 @@ enum Writer {
     Stdout(io::Stdout),
     Null,
     File(File),
-    Tcp {
-        peer: String,
-        stream: Option<TcpStream>,
-    },
+    Tcp { peer: String, stream: Option<TcpStream> },
 }
 
 impl JsonLines {
@@ -66,16 +61,9 @@ impl JsonLines {
             Target::File(path) => {
                 Writer::File(OpenOptions::new().create(true).append(true).open(path)?)
             }
-            Target::Tcp(peer) => Writer::Tcp {
-                peer: peer.clone(),
-                stream: None,
-            },
+            Target::Tcp(peer) => Writer::Tcp { peer: peer.clone(), stream: None },
         };
-        Ok(Self {
-            writer,
-            style,
-            batch: Vec::new(),
-        })
+        Ok(Self { writer, style, batch: Vec::new() })
     }
 }
 
@@ -86,12 +74,10 @@ impl Output for JsonLines {
             self.flush()?;
         }
         let start = self.batch.len();
-        record
-            .write_json_line(self.style, &mut self.batch)
-            .map_err(|malformed| {
-                self.batch.truncate(start);
-                io::Error::new(io::ErrorKind::InvalidData, malformed)
-            })
+        record.write_json_line(self.style, &mut self.batch).map_err(|malformed| {
+            self.batch.truncate(start);
+            io::Error::new(io::ErrorKind::InvalidData, malformed)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

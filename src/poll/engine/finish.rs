@@ -102,7 +102,9 @@ impl Engine {
     }
 
     fn caught_up(&mut self) {
-        if self.progress.holes.is_empty() && let Some(range) = self.catching_up.take() {
+        if self.progress.holes.is_empty()
+            && let Some(range) = self.catching_up.take()
+        {
             self.reports.push(Report::catchup(true, range));
         }
     }

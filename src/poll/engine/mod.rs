@@ -212,7 +212,8 @@ impl Engine {
         let resume = progress.live_until.unwrap_or(progress.origin) - schedule.window;
         let holes = progress.holes.first().map(|hole| hole.from);
         let jobs = self.lanes.iter().filter_map(|lane| lane.job.as_ref()).map(|job| job.oldest());
-        let unread = progress.sweeps.iter().filter_map(|sweep| sweep.unread.first()).map(|r| r.from);
+        let unread =
+            progress.sweeps.iter().filter_map(|sweep| sweep.unread.first()).map(|r| r.from);
         let oldest = jobs.chain(holes).chain(unread).chain([resume, now - deepest]).min();
         Bucket::of(oldest.unwrap_or(resume) - MARGIN)
     }

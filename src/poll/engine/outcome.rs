@@ -68,12 +68,13 @@ impl Engine {
             self.stats.rejected += 1;
         }
         let late_by = now.wall.since(seen.time);
-        if timed && lane.kind != Kind::CatchUp {
+        if timed && job.tells_lateness {
             self.lateness.add(late_by, now.mono);
         }
         let unread = |hole: &crate::model::TimeRange| hole.contains(seen.time);
         let missed = timed && late_by > self.plan.schedule.window;
-        if missed && matches!(lane.kind, Kind::Sweep(_)) && !self.progress.holes.iter().any(unread) {
+        if missed && matches!(lane.kind, Kind::Sweep(_)) && !self.progress.holes.iter().any(unread)
+        {
             job.tally.late += 1;
             job.tally.latest_by = job.tally.latest_by.max(late_by);
             self.stats.late += 1;
@@ -130,7 +131,9 @@ impl Engine {
                     self.reports.push(Report::throttled(failure.status, wait));
                 }
             }
-            FailureKind::Unauthorized if self.plan.login.is_some() => self.unauthorized(failure, now),
+            FailureKind::Unauthorized if self.plan.login.is_some() => {
+                self.unauthorized(failure, now)
+            }
             FailureKind::Unauthorized | FailureKind::Refused | FailureKind::Transient => {
                 self.fetch_failed(lane, failure, now);
                 self.wait(lane, Duration::ZERO, now);
@@ -163,7 +166,9 @@ impl Engine {
             let url = request::without_query(url);
             self.reports.push(Report::fetch_failed(failure.status, &failure.error, &url, attempt));
         }
-        if failure.kind == FailureKind::Refused && let Some(walk) = walk {
+        if failure.kind == FailureKind::Refused
+            && let Some(walk) = walk
+        {
             walk.restart();
         }
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Engine, Step};
-use crate::api::request;
 use crate::api::RequestSpec;
+use crate::api::request;
 use crate::config::Secret;
 use crate::model::{Now, TimeRange};
 use crate::poll::job::{Job, Kind};
@@ -60,6 +60,8 @@ impl Engine {
         self.next_live = now.mono + schedule.interval;
         let mut job = Job::new(vec![plan.range], now);
         job.hole = plan.hole;
+        let last = self.progress.live_until;
+        job.tells_lateness = last.is_some_and(|last| now.wall.since(last) <= schedule.interval * 2);
         Ok(job)
     }
 
@@ -74,7 +76,9 @@ impl Engine {
             self.catching_up = Some(range);
             self.reports.push(Report::catchup(false, range));
         }
-        Ok(Job::new(self.progress.holes.clone(), now))
+        let mut job = Job::new(self.progress.holes.clone(), now);
+        job.tells_lateness = false;
+        Ok(job)
     }
 
     /// Reports and closes the holes that lie past the API's reach.

@@ -12,10 +12,7 @@ pub(super) fn read(
 ) -> Result<(), ConfigError> {
     let mut current: Option<Open> = None;
     for (i, line) in text.lines().enumerate() {
-        let place = Place {
-            file: Arc::clone(file),
-            line: i + 1,
-        };
+        let place = Place { file: Arc::clone(file), line: i + 1 };
         let content = line.trim();
         if content.is_empty() || content.starts_with('#') {
             continue;
@@ -73,12 +70,7 @@ impl Open {
             return Err(place.error("expected `]` after the section's name"));
         };
         let name = name.trim().to_ascii_uppercase();
-        Ok(Self {
-            name,
-            place,
-            properties: Vec::new(),
-            in_group: false,
-        })
+        Ok(Self { name, place, properties: Vec::new(), in_group: false })
     }
 
     fn read_line(&mut self, content: &str, place: Place) -> Result<(), ConfigError> {
@@ -104,21 +96,14 @@ impl Open {
 }
 
 fn close(reader: &mut Reader, open: Option<Open>) -> Result<(), ConfigError> {
-    let Some(Open {
-        name,
-        place,
-        properties,
-        ..
-    }) = open
-    else {
+    let Some(Open { name, place, properties, .. }) = open else {
         return Ok(());
     };
     match name.as_str() {
         "SERVICE" => reader.config.service.extend(properties),
-        "PLUGINS" => reader
-            .config
-            .plugins
-            .extend(properties.into_iter().filter(|it| it.key == "path")),
+        "PLUGINS" => {
+            reader.config.plugins.extend(properties.into_iter().filter(|it| it.key == "path"))
+        }
         "INPUT" => reader.add_section(Kind::Input, place, properties)?,
         "OUTPUT" => reader.add_section(Kind::Output, place, properties)?,
         _ => {}

@@ -19,18 +19,11 @@ pub(super) fn resolve(pattern: &str, place: &Place) -> Result<Vec<PathBuf>, Conf
         return Err(place.error(format!("`{pattern}`: expected `*` in the file's name only")));
     }
     let cannot = |cause| place.error(format!("cannot list {}: {cause}", dir.display()));
-    let dir = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(cannot)? {
         let entry = entry.map_err(cannot)?;
-        if matches(
-            &name.to_string_lossy(),
-            &entry.file_name().to_string_lossy(),
-        ) {
+        if matches(&name.to_string_lossy(), &entry.file_name().to_string_lossy()) {
             found.push(entry.path());
         }
     }

@@ -106,11 +106,7 @@ pub(crate) fn read(path: &Path) -> Result<Config, ConfigError> {
 }
 
 pub(crate) fn read_with(path: &Path, variables: Variables) -> Result<Config, ConfigError> {
-    let mut reader = Reader {
-        config: Config::default(),
-        variables,
-        depth: 0,
-    };
+    let mut reader = Reader { config: Config::default(), variables, depth: 0 };
     reader.read_file(path, None)?;
     reader.read_plugins_file(path)?;
     Ok(reader.finish())
@@ -126,10 +122,7 @@ struct Reader {
 impl Reader {
     fn read_file(&mut self, path: &Path, from: Option<&Place>) -> Result<(), ConfigError> {
         let file = Arc::new(path.to_owned());
-        let whole = Place {
-            file: Arc::clone(&file),
-            line: 0,
-        };
+        let whole = Place { file: Arc::clone(&file), line: 0 };
         let place = from.unwrap_or(&whole);
         if self.depth >= INCLUDE_DEPTH_MAX {
             return Err(place.error("includes go round in a circle"));
@@ -155,21 +148,14 @@ impl Reader {
 
     /// The service's `plugins_file` lists plugins in a file of its own.
     fn read_plugins_file(&mut self, main: &Path) -> Result<(), ConfigError> {
-        let file = self
-            .config
-            .service
-            .iter()
-            .find(|it| it.key.eq_ignore_ascii_case("plugins_file"));
+        let file =
+            self.config.service.iter().find(|it| it.key.eq_ignore_ascii_case("plugins_file"));
         let Some(Property { value, place, .. }) = file.cloned() else {
             return Ok(());
         };
         let value = self.variables.expand(&value).text;
         let beside = main.with_file_name(&value);
-        let path = if Path::new(&value).exists() {
-            PathBuf::from(&value)
-        } else {
-            beside
-        };
+        let path = if Path::new(&value).exists() { PathBuf::from(&value) } else { beside };
         self.read_file(&path, Some(&place))
     }
 
@@ -179,22 +165,13 @@ impl Reader {
         place: Place,
         mut properties: Vec<Property>,
     ) -> Result<(), ConfigError> {
-        let at = properties
-            .iter()
-            .position(|property| property.key.eq_ignore_ascii_case("name"));
+        let at = properties.iter().position(|property| property.key.eq_ignore_ascii_case("name"));
         let Some(at) = at else {
-            let message = format!(
-                "this {} has no `name`: expected the plugin's name",
-                kind.word()
-            );
+            let message = format!("this {} has no `name`: expected the plugin's name", kind.word());
             return Err(place.error(message));
         };
         let plugin = properties.remove(at).value;
-        let section = Section {
-            plugin,
-            place,
-            properties,
-        };
+        let section = Section { plugin, place, properties };
         match kind {
             Kind::Input => self.config.inputs.push(section),
             Kind::Output => self.config.outputs.push(section),
@@ -251,28 +228,18 @@ impl Kind {
 
 impl Place {
     fn error(&self, message: impl Into<String>) -> ConfigError {
-        ConfigError {
-            place: self.clone(),
-            message: message.into(),
-        }
+        ConfigError { place: self.clone(), message: message.into() }
     }
 }
 
 fn is_yaml(path: &Path) -> bool {
-    let extension = path
-        .extension()
-        .map(|it| it.to_string_lossy().to_ascii_lowercase());
+    let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
     matches!(extension.as_deref(), Some("yaml" | "yml"))
 }
 
 fn lookup<'a>(properties: &'a [Property], key: &str) -> Option<&'a str> {
-    let mut found = properties
-        .iter()
-        .filter(|property| property.key.eq_ignore_ascii_case(key));
-    found
-        .next()
-        .map(|property| property.value.as_str())
-        .filter(|value| !value.is_empty())
+    let mut found = properties.iter().filter(|property| property.key.eq_ignore_ascii_case(key));
+    found.next().map(|property| property.value.as_str()).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -29,22 +29,14 @@ impl Files {
 /// `plugin: key=value …` of each section.
 fn show(sections: &[Section]) -> Vec<String> {
     let pairs = |section: &Section| {
-        let pairs = section
-            .properties
-            .iter()
-            .map(|it| format!(" {}={}", it.key, it.value));
+        let pairs = section.properties.iter().map(|it| format!(" {}={}", it.key, it.value));
         pairs.collect::<String>()
     };
-    sections
-        .iter()
-        .map(|section| format!("{}:{}", section.plugin, pairs(section)))
-        .collect()
+    sections.iter().map(|section| format!("{}:{}", section.plugin, pairs(section))).collect()
 }
 
 fn inputs(name: &str, text: &str) -> Result<Vec<String>, String> {
-    Files::new(&[(name, text)])
-        .read(name)
-        .map(|config| show(&config.inputs))
+    Files::new(&[(name, text)]).read(name).map(|config| show(&config.inputs))
 }
 
 #[test]
@@ -65,11 +57,7 @@ fn yaml_values_reach_the_plugin_as_written() {
         ("[first, second]", "first p=second"),
     ] {
         let text = format!("pipeline:\n  inputs:\n    - name: lookback\n      p: {written}\n");
-        assert_eq!(
-            inputs("c.yaml", &text),
-            Ok(vec![format!("lookback: p={handed}")]),
-            "{written}"
-        );
+        assert_eq!(inputs("c.yaml", &text), Ok(vec![format!("lookback: p={handed}")]), "{written}");
     }
 }
 
@@ -82,10 +70,7 @@ fn yaml_keys_are_translated_as_the_host_does() {
         ("storage.type", "storage.type"),
     ] {
         let text = format!("pipeline:\n  inputs:\n    - {{name: lookback, {written}: x}}\n");
-        assert_eq!(
-            inputs("c.yml", &text),
-            Ok(vec![format!("lookback: {read}=x")])
-        );
+        assert_eq!(inputs("c.yml", &text), Ok(vec![format!("lookback: {read}=x")]));
     }
 }
 
@@ -99,19 +84,12 @@ fn yaml_whole() {
              \x20     client_secret: ${SECRET}\n      none: ${NOT_SET}\n      processors: {logs: []}\n\
              \x20 outputs:\n    - {name: stdout, match: '*'}\n",
         ),
-        (
-            "more_a.yaml",
-            "pipeline:\n  inputs:\n    - {name: lookback, api: '${SECRET}'}\n",
-        ),
+        ("more_a.yaml", "pipeline:\n  inputs:\n    - {name: lookback, api: '${SECRET}'}\n"),
     ]);
     let config = files.read("main.yaml").unwrap();
     assert_eq!(
         show(&config.inputs),
-        [
-            "lookback: api=s3",
-            "cpu:",
-            "lookback: client_secret=s3 none="
-        ]
+        ["lookback: api=s3", "cpu:", "lookback: client_secret=s3 none="]
     );
     assert_eq!(show(&config.outputs), ["stdout: match=*"]);
     assert_eq!(config.plugins[0].value, "/opt/s3.so");
@@ -131,18 +109,12 @@ fn classic_whole() {
              \n    # comment\n@INCLUDE more.conf\n[OUTPUT]\n    Name stdout\n    [processors]\n        x y\n",
         ),
         ("more.conf", "[input]\n\tName lookback\n\tdb x.db\n"),
-        (
-            "plugins.conf",
-            "[PLUGINS]\n    Path /opt/libin_lookback.so\n    other x\n",
-        ),
+        ("plugins.conf", "[PLUGINS]\n    Path /opt/libin_lookback.so\n    other x\n"),
     ]);
     let config = files.read("main.conf").unwrap();
     assert_eq!(
         show(&config.inputs),
-        [
-            "lookback: db=x.db",
-            "lookback: api=entra signins # no comment client_secret=s3"
-        ]
+        ["lookback: db=x.db", "lookback: api=entra signins # no comment client_secret=s3"]
     );
     assert_eq!(show(&config.outputs), ["stdout:"]);
     assert_eq!(config.plugins.len(), 1);
@@ -178,26 +150,14 @@ fn errors_say_where_and_what() {
             "includes: [gone.yaml]\n",
             "c.yaml:1: cannot read gone.yaml: No such file or directory (os error 2)",
         ),
-        (
-            "c.yaml",
-            "includes: [c.yaml]\n",
-            "c.yaml:1: includes go round in a circle",
-        ),
-        (
-            "c.conf",
-            "[INPUT\n",
-            "c.conf:1: expected `]` after the section's name",
-        ),
+        ("c.yaml", "includes: [c.yaml]\n", "c.yaml:1: includes go round in a circle"),
+        ("c.conf", "[INPUT\n", "c.conf:1: expected `]` after the section's name"),
         (
             "c.conf",
             "  Name x\n",
             "c.conf:1: expected a section, as in `[INPUT]`, before the first key",
         ),
-        (
-            "c.conf",
-            "[INPUT]\n  Name\n",
-            "c.conf:2: expected a value after the key",
-        ),
+        ("c.conf", "[INPUT]\n  Name\n", "c.conf:2: expected a value after the key"),
         (
             "c.conf",
             "[INPUT]\n  Name\tx\n",
@@ -209,11 +169,7 @@ fn errors_say_where_and_what() {
             "c.conf:2: expected an indented `Key Value`, a `[SECTION]` or a `# comment`",
         ),
         ("c.conf", "@SET x\n", "c.conf:1: expected `@SET name=value`"),
-        (
-            "c.conf",
-            "@GET x\n",
-            "c.conf:1: expected `@SET` or `@INCLUDE`, found `@GET`",
-        ),
+        ("c.conf", "@GET x\n", "c.conf:1: expected `@SET` or `@INCLUDE`, found `@GET`"),
     ] {
         assert_eq!(inputs(name, text), Err(expected.to_owned()), "{text}");
     }
@@ -222,8 +178,5 @@ fn errors_say_where_and_what() {
 #[test]
 fn broken_yaml_names_the_line() {
     let error = inputs("c.yaml", "a: b\nc: [d\n").unwrap_err();
-    assert!(
-        error.starts_with("c.yaml:") && error.contains("this is not YAML"),
-        "{error}"
-    );
+    assert!(error.starts_with("c.yaml:") && error.contains("this is not YAML"), "{error}");
 }

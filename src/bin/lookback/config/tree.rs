@@ -33,18 +33,12 @@ pub(super) fn parse(text: &str, place: &Place) -> Result<Option<Node>, ConfigErr
     let mut open: Vec<Open> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|cause| {
-            let place = Place {
-                line: cause.marker().line(),
-                ..place.clone()
-            };
+            let place = Place { line: cause.marker().line(), ..place.clone() };
             place.error(format!("this is not YAML: {}", cause.info()))
         })?;
         let line = span.start.line();
         let done = match event {
-            Event::Scalar(text, ..) => Node {
-                line,
-                value: Value::Scalar(text.into_owned()),
-            },
+            Event::Scalar(text, ..) => Node { line, value: Value::Scalar(text.into_owned()) },
             Event::SequenceStart(..) => {
                 open.push(Open::new(line, false));
                 continue;
@@ -58,10 +52,7 @@ pub(super) fn parse(text: &str, place: &Place) -> Result<Option<Node>, ConfigErr
                 None => continue,
             },
             Event::Alias(_) => {
-                let place = Place {
-                    line,
-                    ..place.clone()
-                };
+                let place = Place { line, ..place.clone() };
                 return Err(
                     place.error("Fluent Bit reads no YAML aliases: expected the value itself")
                 );
@@ -85,28 +76,18 @@ struct Open {
 
 impl Open {
     fn new(line: usize, is_map: bool) -> Self {
-        Self {
-            line,
-            is_map,
-            children: Vec::new(),
-        }
+        Self { line, is_map, children: Vec::new() }
     }
 
     fn close(self) -> Node {
         if !self.is_map {
-            return Node {
-                line: self.line,
-                value: Value::List(self.children),
-            };
+            return Node { line: self.line, value: Value::List(self.children) };
         }
         let mut pairs = Vec::with_capacity(self.children.len() / 2);
         let mut children = self.children.into_iter();
         while let (Some(key), Some(value)) = (children.next(), children.next()) {
             pairs.push((key, value));
         }
-        Node {
-            line: self.line,
-            value: Value::Map(pairs),
-        }
+        Node { line: self.line, value: Value::Map(pairs) }
     }
 }

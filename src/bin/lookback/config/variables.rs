@@ -18,13 +18,8 @@ pub(super) struct Expanded {
 impl Variables {
     pub(crate) fn of_process() -> Self {
         let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
-        let process = std::env::vars_os()
-            .map(|(name, value)| (text(name), text(value)))
-            .collect();
-        Self {
-            own: BTreeMap::new(),
-            process,
-        }
+        let process = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        Self { own: BTreeMap::new(), process }
     }
 
     pub(super) fn set(&mut self, name: &str, value: String) {
@@ -32,10 +27,7 @@ impl Variables {
     }
 
     pub(super) fn expand(&self, text: &str) -> Expanded {
-        let mut expanded = Expanded {
-            text: String::new(),
-            unset: Vec::new(),
-        };
+        let mut expanded = Expanded { text: String::new(), unset: Vec::new() };
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let Some((inside, tail)) = after.split_once('}') else {
@@ -54,11 +46,7 @@ impl Variables {
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
         };
-        let value = self
-            .own
-            .get(name)
-            .or_else(|| self.process.get(name))
-            .map(String::as_str);
+        let value = self.own.get(name).or_else(|| self.process.get(name)).map(String::as_str);
         match (value, default) {
             (Some("") | None, Some(default)) => expanded.text.push_str(default),
             (Some(value), _) => expanded.text.push_str(value),

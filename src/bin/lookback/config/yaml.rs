@@ -78,9 +78,7 @@ fn read_env(reader: &mut Reader, file: &File<'_>, node: &Node) -> Result<(), Con
     }
     for (key, value) in file.map(node, "`env`")? {
         let value = file.scalar(value, "a value")?.to_owned();
-        reader
-            .variables
-            .set(file.scalar(key, "a variable's name")?, value);
+        reader.variables.set(file.scalar(key, "a variable's name")?, value);
     }
     Ok(())
 }
@@ -143,10 +141,7 @@ struct File<'a> {
 
 impl File<'_> {
     fn place(&self, line: usize) -> Place {
-        Place {
-            file: Arc::clone(self.file),
-            line,
-        }
+        Place { file: Arc::clone(self.file), line }
     }
 
     fn property(&self, key: &str, value: &str, line: usize) -> Property {
@@ -172,10 +167,8 @@ impl File<'_> {
             Value::List(entries) => Ok(entries),
             Value::Scalar(text) if text.is_empty() => Ok(&[]),
             other => {
-                let message = format!(
-                    "expected {what} to be a list (`- …`), found {}",
-                    other.word()
-                );
+                let message =
+                    format!("expected {what} to be a list (`- …`), found {}", other.word());
                 Err(self.place(node.line).error(message))
             }
         }
@@ -186,10 +179,8 @@ impl File<'_> {
             Value::Map(pairs) => Ok(pairs),
             Value::Scalar(text) if text.is_empty() => Ok(&[]),
             other => {
-                let message = format!(
-                    "expected {what} to be a map (`key: value`), found {}",
-                    other.word()
-                );
+                let message =
+                    format!("expected {what} to be a map (`key: value`), found {}", other.word());
                 Err(self.place(node.line).error(message))
             }
         }

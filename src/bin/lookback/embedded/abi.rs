@@ -3,10 +3,7 @@
 //! The plugin finds the exported functions by name, with `dlsym(RTLD_DEFAULT, …)`; the build script tells
 //! the linker to export them. Instances, contexts and metrics are handles, see [`super::registry`]: they are
 //! looked up, never followed.
-#![allow(
-    unsafe_code,
-    reason = "C strings and buffers of the plugin are read here"
-)]
+#![allow(unsafe_code, reason = "C strings and buffers of the plugin are read here")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::Arc;
@@ -171,15 +168,7 @@ unsafe extern "C" fn cmt_gauge_create(
     label_keys: *const *const c_char,
 ) -> *mut c_void {
     // SAFETY: the plugin passes C strings or nulls, and an array of `label_count` of them.
-    unsafe {
-        create(
-            Kind::Gauge,
-            cmt,
-            [ns, subsystem, name, help],
-            label_count,
-            label_keys,
-        )
-    }
+    unsafe { create(Kind::Gauge, cmt, [ns, subsystem, name, help], label_count, label_keys) }
 }
 
 #[unsafe(no_mangle)]
@@ -193,15 +182,7 @@ unsafe extern "C" fn cmt_counter_create(
     label_keys: *const *const c_char,
 ) -> *mut c_void {
     // SAFETY: the plugin passes C strings or nulls, and an array of `label_count` of them.
-    unsafe {
-        create(
-            Kind::Counter,
-            cmt,
-            [ns, subsystem, name, help],
-            label_count,
-            label_keys,
-        )
-    }
+    unsafe { create(Kind::Counter, cmt, [ns, subsystem, name, help], label_count, label_keys) }
 }
 
 #[unsafe(no_mangle)]
@@ -361,17 +342,10 @@ unsafe fn create(
         return std::ptr::null_mut();
     }
     let parts = [ns, subsystem, name];
-    let name = parts
-        .iter()
-        .map(String::as_str)
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>();
+    let name = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect::<Vec<_>>();
     // SAFETY: as the caller promises.
     let labels = unsafe { texts(label_count, label_keys) };
-    metrics
-        .create(kind, name.join("_"), help, labels)
-        .handle
-        .to_pointer()
+    metrics.create(kind, name.join("_"), help, labels).handle.to_pointer()
 }
 
 /// None: not as many as the metric has labels.
@@ -396,10 +370,7 @@ unsafe fn texts(count: c_int, strings: *const *const c_char) -> Vec<String> {
     // SAFETY: as the caller promises.
     let strings = unsafe { std::slice::from_raw_parts(strings, count) };
     // SAFETY: as the caller promises.
-    strings
-        .iter()
-        .map(|&string| unsafe { text(string) })
-        .collect()
+    strings.iter().map(|&string| unsafe { text(string) }).collect()
 }
 
 /// Null reads as empty.
@@ -410,9 +381,7 @@ pub(super) unsafe fn text(string: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: as the caller promises.
-    unsafe { CStr::from_ptr(string) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }
 
 /// Null and no length read as empty.

@@ -38,11 +38,7 @@ impl Engine {
     pub(super) fn start(output: Box<dyn Output>, fetch: Duration) -> Self {
         let shared = Arc::new(Shared {
             instances: Mutex::default(),
-            work: Mutex::new(Work {
-                output,
-                queue: VecDeque::new(),
-                unflushed: 0,
-            }),
+            work: Mutex::new(Work { output, queue: VecDeque::new(), unflushed: 0 }),
             error: Mutex::default(),
         });
         let (stop, stopped) = mpsc::channel();
@@ -55,14 +51,8 @@ impl Engine {
                 }
             }
         };
-        let thread = thread::Builder::new()
-            .name("flb-pipeline".to_owned())
-            .spawn(run);
-        Self {
-            shared,
-            stop,
-            thread: Some(thread.expect("the system has a thread left")),
-        }
+        let thread = thread::Builder::new().name("flb-pipeline".to_owned()).spawn(run);
+        Self { shared, stop, thread: Some(thread.expect("the system has a thread left")) }
     }
 
     /// From now on these are fetched.
@@ -75,10 +65,7 @@ impl Engine {
         let instances = lock(&self.shared.instances);
         // The lock of `work` last: the fetching thread holds it from the ring to the queue.
         let work = lock(&self.shared.work);
-        work.is_done()
-            && instances
-                .iter()
-                .all(|it| it.is_frozen() || it.waiting() == 0)
+        work.is_done() && instances.iter().all(|it| it.is_frozen() || it.waiting() == 0)
     }
 
     /// The output's last error, if it has one now.
@@ -117,10 +104,7 @@ impl Shared {
             return;
         };
         let work = lock(&self.work);
-        let own = work
-            .queue
-            .iter()
-            .filter(|record| record.instance == instance.spec.name);
+        let own = work.queue.iter().filter(|record| record.instance == instance.spec.name);
         let waiting: usize = own.map(|record| record.body.len()).sum();
         drop(work);
         if waiting > limit {
@@ -133,9 +117,7 @@ impl Shared {
     fn deliver(&self) {
         let work = &mut *lock(&self.work);
         let delivered = work.deliver();
-        *lock(&self.error) = delivered
-            .err()
-            .map(|error| (error.kind(), error.to_string()));
+        *lock(&self.error) = delivered.err().map(|error| (error.kind(), error.to_string()));
     }
 }
 
@@ -172,9 +154,9 @@ fn decode(instance: &Instance, buffer: &Buffer, queue: &mut VecDeque<Record>) {
             }),
             Err(malformed) => {
                 let place = buffer.data.len() - stream.len();
-                instance.journal.add(format!(
-                    "an appended buffer is malformed at byte {place}: {malformed}"
-                ));
+                instance
+                    .journal
+                    .add(format!("an appended buffer is malformed at byte {place}: {malformed}"));
                 break;
             }
         }

@@ -76,8 +76,7 @@ impl Habits {
 
     /// The instance's thread dawdles this long before every callback.
     pub(crate) fn delay_callbacks(&self, delay: Duration) {
-        self.callback_delay_ms
-            .store(millis(delay), Ordering::SeqCst);
+        self.callback_delay_ms.store(millis(delay), Ordering::SeqCst);
     }
 
     /// Every append takes this long.
@@ -88,9 +87,7 @@ impl Habits {
     pub(super) fn refuses_this_append(&self) -> bool {
         let counted = self
             .refuse_next
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            })
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
             .is_ok();
         let per_million = self.refuse_per_million.load(Ordering::SeqCst);
         counted
@@ -133,9 +130,8 @@ fn millis(duration: Duration) -> u64 {
 pub(crate) fn hide_symbol(from: &Path, to: &Path, symbol: &str) -> io::Result<()> {
     let mut image = fs::read(from)?;
     let name: Vec<u8> = [&[0], symbol.as_bytes(), &[0]].concat();
-    let places: Vec<usize> = memchr::memmem::find_iter(&image, &name)
-        .map(|at| at + symbol.len())
-        .collect();
+    let places: Vec<usize> =
+        memchr::memmem::find_iter(&image, &name).map(|at| at + symbol.len()).collect();
     if places.is_empty() {
         let message = format!("{} has no symbol {symbol}", from.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, message));

@@ -43,10 +43,7 @@ impl fmt::Display for HostError {
         match self {
             Self::Load(cause) => cause.fmt(f),
             Self::Init { instance, answer } => {
-                write!(
-                    f,
-                    "the input {instance} failed to start (FLBPluginInit gave {answer})"
-                )
+                write!(f, "the input {instance} failed to start (FLBPluginInit gave {answer})")
             }
         }
     }
@@ -95,18 +92,11 @@ pub(crate) struct StopReport {
 
 impl StopReport {
     pub(crate) fn lost_records(&self) -> usize {
-        self.instances
-            .iter()
-            .map(|instance| instance.lost_records)
-            .sum()
+        self.instances.iter().map(|instance| instance.lost_records).sum()
     }
 
     pub(crate) fn slowest_exit(&self) -> Duration {
-        self.instances
-            .iter()
-            .map(InstanceExit::took)
-            .max()
-            .unwrap_or_default()
+        self.instances.iter().map(InstanceExit::took).max().unwrap_or_default()
     }
 }
 
@@ -138,10 +128,7 @@ impl Host {
 
     /// The name the plugin registered under.
     pub(crate) fn plugin_name(&self) -> String {
-        self.plugin
-            .as_ref()
-            .map(|plugin| plugin.name())
-            .unwrap_or_default()
+        self.plugin.as_ref().map(|plugin| plugin.name()).unwrap_or_default()
     }
 
     pub(crate) fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
@@ -151,8 +138,7 @@ impl Host {
     /// Panics without such an instance: names are the caller's own.
     pub(crate) fn instance(&self, name: &str) -> &Arc<Instance> {
         let mut all = self.instances();
-        all.find(|instance| instance.name() == name)
-            .unwrap_or_else(|| panic!("no instance {name}"))
+        all.find(|instance| instance.name() == name).unwrap_or_else(|| panic!("no instance {name}"))
     }
 
     /// Pauses one instance as for want of memory: its ring is not fetched until [`Host::resume`].
@@ -209,13 +195,7 @@ impl Host {
     /// If the library cannot register, the old instances go on.
     pub(crate) fn reload(&mut self, inputs: Vec<InputSpec>) -> Result<StopReport, HostError> {
         let options = &self.options;
-        let new = Plugin::load(
-            &self.path,
-            options.def_size,
-            &options.habits,
-            true,
-            &self.journal,
-        )?;
+        let new = Plugin::load(&self.path, options.def_size, &options.habits, true, &self.journal)?;
         let report = self.stop_inputs(true, options.grace);
         self.start_inputs(new, inputs)?;
         Ok(report)

@@ -142,10 +142,7 @@ impl Running {
             let options = options.clone();
             let name = format!("flb-in-{}", instance.spec.name);
             let run = move || run(&instance, &plugin, &options, &inbox, &say);
-            thread::Builder::new()
-                .name(name)
-                .spawn(run)
-                .expect("the system has a thread left")
+            thread::Builder::new().name(name).spawn(run).expect("the system has a thread left")
         };
         match answer.recv() {
             Ok(answer) if answer > 0 => Ok(Self { instance, thread }),
@@ -181,9 +178,8 @@ fn run(
     }
     let mut next = None;
     loop {
-        let wait = next.map_or(Duration::MAX, |at: Instant| {
-            at.saturating_duration_since(Instant::now())
-        });
+        let wait =
+            next.map_or(Duration::MAX, |at: Instant| at.saturating_duration_since(Instant::now()));
         match inbox.recv_timeout(wait.min(Duration::from_secs(3600))) {
             Ok(Command::Start) => {
                 next = Some(Instant::now() + options.tick);
@@ -225,10 +221,7 @@ fn leave(plugin: &Plugin, reloading: bool) -> Left {
     plugin.pre_exit(reloading);
     let pre_exit = start.elapsed();
     plugin.exit();
-    Left {
-        pre_exit,
-        exit: start.elapsed() - pre_exit,
-    }
+    Left { pre_exit, exit: start.elapsed() - pre_exit }
 }
 
 fn call_back(instance: &Instance, plugin: &Plugin) {
@@ -245,21 +238,15 @@ fn call_back(instance: &Instance, plugin: &Plugin) {
         instance.append(None, bytes);
     });
     let took = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-    counters
-        .slowest_callback_us
-        .fetch_max(took, Ordering::SeqCst);
-    counters
-        .paused_callbacks
-        .fetch_add(paused.into(), Ordering::SeqCst);
+    counters.slowest_callback_us.fetch_max(took, Ordering::SeqCst);
+    counters.paused_callbacks.fetch_add(paused.into(), Ordering::SeqCst);
     match collected {
         Collected::Nothing => {}
         Collected::Failed => bump(&counters.failed_callbacks),
         Collected::Bytes { cleanup } => {
             bump(&counters.returned_buffers);
             if cleanup == -1 {
-                instance
-                    .journal
-                    .add("FLBPluginInputCleanupCallback gave -1");
+                instance.journal.add("FLBPluginInputCleanupCallback gave -1");
             }
         }
     }
@@ -333,22 +320,11 @@ impl Instance {
     /// What `flb_input_log_append` does. True: taken, which is not stored.
     pub(super) fn append(&self, tag: Option<String>, data: &[u8]) -> bool {
         thread::sleep(self.habits.append_delay());
-        self.counters
-            .paused_appends
-            .fetch_add(self.is_paused().into(), Ordering::SeqCst);
+        self.counters.paused_appends.fetch_add(self.is_paused().into(), Ordering::SeqCst);
         let taken = !self.habits.refuses_this_append()
-            && self
-                .ring
-                .push(Buffer {
-                    tag,
-                    data: data.to_vec(),
-                })
-                .is_ok();
-        let counter = if taken {
-            &self.counters.taken_appends
-        } else {
-            &self.counters.refused_appends
-        };
+            && self.ring.push(Buffer { tag, data: data.to_vec() }).is_ok();
+        let counter =
+            if taken { &self.counters.taken_appends } else { &self.counters.refused_appends };
         bump(counter);
         taken
     }
@@ -361,20 +337,14 @@ impl Instance {
     /// A pause for want of memory: the plugin is told, the ring rests.
     pub(super) fn pause_for_memory(&self) {
         if !self.frozen.swap(true, Ordering::SeqCst) {
-            self.own_metrics
-                .paused
-                .set(now_ns(), 1.0, &self.label())
-                .ok();
+            self.own_metrics.paused.set(now_ns(), 1.0, &self.label()).ok();
             self.send(Command::Pause);
         }
     }
 
     pub(super) fn resume_from_memory(&self) {
         if self.frozen.swap(false, Ordering::SeqCst) {
-            self.own_metrics
-                .paused
-                .set(now_ns(), 0.0, &self.label())
-                .ok();
+            self.own_metrics.paused.set(now_ns(), 0.0, &self.label()).ok();
             self.send(Command::Resume);
         }
     }
@@ -395,15 +365,9 @@ impl Instance {
 
     /// The engine counts what it has fetched: only now do records show in the host's metrics.
     pub(super) fn count_fetched(&self, records: u64, bytes: usize) {
-        self.counters
-            .fetched_records
-            .fetch_add(records, Ordering::SeqCst);
-        self.own_metrics
-            .records
-            .add(now_ns(), records as f64, &self.label());
-        self.own_metrics
-            .bytes
-            .add(now_ns(), bytes as f64, &self.label());
+        self.counters.fetched_records.fetch_add(records, Ordering::SeqCst);
+        self.own_metrics.records.add(now_ns(), records as f64, &self.label());
+        self.own_metrics.bytes.add(now_ns(), bytes as f64, &self.label());
     }
 
     fn label(&self) -> [String; 1] {
@@ -414,21 +378,13 @@ impl Instance {
 impl OwnMetrics {
     fn create(metrics: &Metrics, name: &str) -> Self {
         let create = |kind, metric: &str, help: &str| {
-            let family = metrics.create(
-                kind,
-                metric.to_owned(),
-                help.to_owned(),
-                vec!["name".to_owned()],
-            );
+            let family =
+                metrics.create(kind, metric.to_owned(), help.to_owned(), vec!["name".to_owned()]);
             family.add(now_ns(), 0.0, &[name.to_owned()]);
             family
         };
         Self {
-            bytes: create(
-                Kind::Counter,
-                "fluentbit_input_bytes_total",
-                "Number of input bytes.",
-            ),
+            bytes: create(Kind::Counter, "fluentbit_input_bytes_total", "Number of input bytes."),
             records: create(
                 Kind::Counter,
                 "fluentbit_input_records_total",
@@ -448,8 +404,6 @@ fn bump(counter: &AtomicU64) {
 }
 
 fn now_ns() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

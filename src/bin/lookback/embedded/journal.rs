@@ -31,10 +31,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(super) fn new(journal: Arc<Journal>) -> Self {
-        Self {
-            thread: OnceLock::new(),
-            journal,
-        }
+        Self { thread: OnceLock::new(), journal }
     }
 
     /// From now on, this thread is the owner.
@@ -43,13 +40,8 @@ impl Owner {
     }
 
     pub(super) fn check(&self, call: &str) {
-        if self
-            .thread
-            .get()
-            .is_some_and(|own| *own != thread::current().id())
-        {
-            self.journal
-                .add(format!("{call} was called off the instance's thread"));
+        if self.thread.get().is_some_and(|own| *own != thread::current().id()) {
+            self.journal.add(format!("{call} was called off the instance's thread"));
         }
     }
 }

@@ -81,12 +81,7 @@ pub(crate) fn set_fallback(sink: LogSink) {
 pub(crate) fn print(level: i32, line: &str) {
     let level = Level::from_number(level).unwrap_or(Level::Error);
     let own = OWN.with_borrow(Clone::clone);
-    let fallback = || {
-        FALLBACK
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    };
+    let fallback = || FALLBACK.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match own.or_else(fallback) {
         Some(sink) => sink(level, line),
         None => eprintln!("{line}"),
@@ -95,11 +90,7 @@ pub(crate) fn print(level: i32, line: &str) {
 
 fn format_line(now: jiff::Timestamp, level: Level, line: &str) -> String {
     let now = now.to_zoned(TimeZone::UTC);
-    format!(
-        "[{}] [{:>5}] {line}",
-        now.strftime("%Y/%m/%d %H:%M:%S"),
-        level.title()
-    )
+    format!("[{}] [{:>5}] {line}", now.strftime("%Y/%m/%d %H:%M:%S"), level.title())
 }
 
 #[cfg(test)]

@@ -59,11 +59,7 @@ pub(crate) struct WouldReset;
 impl Metrics {
     /// A new context, known by its handle until [`Metrics::retire`].
     pub(super) fn register(owner: Arc<Owner>) -> Arc<Self> {
-        let metrics = Arc::new(Self {
-            handle: Handle::fresh(),
-            owner,
-            families: Mutex::default(),
-        });
+        let metrics = Arc::new(Self { handle: Handle::fresh(), owner, families: Mutex::default() });
         CONTEXTS.insert(metrics.handle, Arc::clone(&metrics));
         metrics
     }
@@ -94,11 +90,7 @@ impl Metrics {
             series,
         });
         if family.labels.is_empty() {
-            lock(&family.series).push(Series {
-                labels: Vec::new(),
-                timestamp: 0,
-                value: 0.0,
-            });
+            lock(&family.series).push(Series { labels: Vec::new(), timestamp: 0, value: 0.0 });
         }
         lock(&self.families).push(Arc::clone(&family));
         FAMILIES.insert(family.handle, Arc::clone(&family));
@@ -120,10 +112,7 @@ impl Metrics {
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         for kind in [Kind::Counter, Kind::Gauge] {
-            for family in lock(&self.families)
-                .iter()
-                .filter(|family| family.kind == kind)
-            {
+            for family in lock(&self.families).iter().filter(|family| family.kind == kind) {
                 family.write_text(&mut text);
             }
         }
@@ -141,9 +130,7 @@ pub(crate) fn to_prometheus<'a>(contexts: impl IntoIterator<Item = &'a Metrics>)
     let mut text = String::new();
     let mut last = "";
     for family in &families {
-        let Family {
-            name, help, kind, ..
-        } = family.as_ref();
+        let Family { name, help, kind, .. } = family.as_ref();
         if name != last {
             let help = help.replace('\\', "\\\\").replace('\n', "\\n");
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {}", kind.name());
@@ -185,17 +172,10 @@ impl Family {
         change: impl FnOnce(f64) -> Result<f64, WouldReset>,
     ) -> Result<(), WouldReset> {
         let mut all = lock(&self.series);
-        let at = all
-            .iter()
-            .position(|series| series.labels == labels)
-            .unwrap_or_else(|| {
-                all.push(Series {
-                    labels: labels.to_vec(),
-                    timestamp,
-                    value: 0.0,
-                });
-                all.len() - 1
-            });
+        let at = all.iter().position(|series| series.labels == labels).unwrap_or_else(|| {
+            all.push(Series { labels: labels.to_vec(), timestamp, value: 0.0 });
+            all.len() - 1
+        });
         all[at].value = change(all[at].value)?;
         all[at].timestamp = timestamp;
         Ok(())
@@ -207,9 +187,7 @@ impl Family {
             at.is_some_and(|at| series.labels.get(at).is_some_and(|found| found == value))
         };
         let series = lock(&self.series);
-        let matching = series
-            .iter()
-            .filter(|series| wanted.iter().all(|pair| has(series, pair)));
+        let matching = series.iter().filter(|series| wanted.iter().all(|pair| has(series, pair)));
         matching.map(|series| series.value).collect()
     }
 
@@ -228,9 +206,7 @@ impl Family {
             return String::new();
         }
         let pairs = self.labels.iter().zip(&series.labels);
-        let pairs: Vec<String> = pairs
-            .map(|(name, value)| format!("{name}=\"{value}\""))
-            .collect();
+        let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         format!("{{{}}}", pairs.join(","))
     }
 }
@@ -252,11 +228,7 @@ fn format_g17(value: f64) -> String {
 }
 
 fn trim_zeros(digits: &str) -> &str {
-    if digits.contains('.') {
-        digits.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        digits
-    }
+    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

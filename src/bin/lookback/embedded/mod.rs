@@ -25,10 +25,7 @@
     unused_imports,
     reason = "tests include this module by path; each user needs a part"
 )]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a host owns the timer and the clock"
-)]
+#![allow(clippy::disallowed_methods, reason = "a host owns the timer and the clock")]
 
 pub(crate) mod abi;
 pub(crate) mod engine;

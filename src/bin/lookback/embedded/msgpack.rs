@@ -46,12 +46,7 @@ pub(crate) fn next_record<'a>(stream: &mut &'a [u8]) -> Result<Parts<'a>, Malfor
     let (seconds, nanoseconds) = event_time(stream)?;
     let metadata = map(stream)?;
     let body = map(stream)?;
-    Ok(Parts {
-        seconds,
-        nanoseconds,
-        metadata,
-        body,
-    })
+    Ok(Parts { seconds, nanoseconds, metadata, body })
 }
 
 /// Writes the next value as JSON. Key order and the digits of numbers stay.
@@ -74,10 +69,9 @@ fn array_of_two(stream: &mut &[u8]) -> Result<(), Malformed> {
 
 fn event_time(stream: &mut &[u8]) -> Result<(u32, u32), Malformed> {
     match head(stream)? {
-        Head::Ext(0, &[a, b, c, d, e, f, g, h]) => Ok((
-            u32::from_be_bytes([a, b, c, d]),
-            u32::from_be_bytes([e, f, g, h]),
-        )),
+        Head::Ext(0, &[a, b, c, d, e, f, g, h]) => {
+            Ok((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
+        }
         _ => Err(Malformed::NotARecord),
     }
 }
@@ -240,15 +234,11 @@ fn ext<'a>(stream: &mut &'a [u8], len: u32) -> Result<Head<'a>, Malformed> {
 fn length(stream: &mut &[u8], width: usize) -> Result<u32, Malformed> {
     let (digits, rest) = stream.split_at_checked(width).ok_or(Malformed::CutShort)?;
     *stream = rest;
-    Ok(digits
-        .iter()
-        .fold(0, |length, &digit| length << 8 | u32::from(digit)))
+    Ok(digits.iter().fold(0, |length, &digit| length << 8 | u32::from(digit)))
 }
 
 fn bytes<'a>(stream: &mut &'a [u8], len: u32) -> Result<&'a [u8], Malformed> {
-    let (bytes, rest) = stream
-        .split_at_checked(len as usize)
-        .ok_or(Malformed::CutShort)?;
+    let (bytes, rest) = stream.split_at_checked(len as usize).ok_or(Malformed::CutShort)?;
     *stream = rest;
     Ok(bytes)
 }
@@ -277,15 +267,9 @@ mod tests {
             (&[0xc3], "true"),
             (&[0x7f], "127"),
             (&[0xe0], "-32"),
-            (
-                &[0xcf, 255, 255, 255, 255, 255, 255, 255, 255],
-                "18446744073709551615",
-            ),
+            (&[0xcf, 255, 255, 255, 255, 255, 255, 255, 255], "18446744073709551615"),
             (&[0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0], "-9223372036854775808"),
-            (
-                &[0xcb, 0x3f, 0xb9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9a],
-                "0.1",
-            ),
+            (&[0xcb, 0x3f, 0xb9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9a], "0.1"),
             (&[0xcb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0], "1.0"),
             (&[0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0], "null"),
             (b"\xa6a\"b\\\nc", "\"a\\\"b\\\\\\nc\""),
@@ -317,21 +301,14 @@ mod tests {
         for _ in 0..2 {
             let record = next_record(&mut rest).unwrap();
             assert_eq!((record.seconds, record.nanoseconds), (5, 6));
-            assert_eq!(
-                (record.metadata, record.body),
-                (&[0x80][..], &b"\x81\xa1k\x01"[..])
-            );
+            assert_eq!((record.metadata, record.body), (&[0x80][..], &b"\x81\xa1k\x01"[..]));
         }
         assert!(rest.is_empty());
     }
 
     #[test]
     fn records_of_another_shape_are_refused() {
-        for stream in [
-            &[0x92, 0x05, 0x80][..],
-            &[0x80],
-            &[0x92, 0x92, 0x05, 0x80, 0x80],
-        ] {
+        for stream in [&[0x92, 0x05, 0x80][..], &[0x80], &[0x92, 0x92, 0x05, 0x80, 0x80]] {
             assert_eq!(next_record(&mut { stream }), Err(Malformed::NotARecord));
         }
     }

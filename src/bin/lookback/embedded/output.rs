@@ -33,11 +33,7 @@ impl Collector {
 
     /// The records under `tag`.
     pub(crate) fn tagged(&self, tag: &str) -> Vec<Record> {
-        self.lock()
-            .iter()
-            .filter(|record| record.tag == tag)
-            .cloned()
-            .collect()
+        self.lock().iter().filter(|record| record.tag == tag).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Record>> {

@@ -22,23 +22,10 @@ const CANARY: [u8; 64] = [0xc5; 64];
 /// Why a library cannot be hosted.
 #[derive(Debug)]
 pub(crate) enum LoadError {
-    Open {
-        path: PathBuf,
-        cause: libloading::Error,
-    },
-    NoFunction {
-        path: PathBuf,
-        name: &'static str,
-    },
-    Refused {
-        path: PathBuf,
-        answer: i32,
-    },
-    NotAnInput {
-        path: PathBuf,
-        kind: i32,
-        proxy: i32,
-    },
+    Open { path: PathBuf, cause: libloading::Error },
+    NoFunction { path: PathBuf, name: &'static str },
+    Refused { path: PathBuf, answer: i32 },
+    NotAnInput { path: PathBuf, kind: i32, proxy: i32 },
 }
 
 impl fmt::Display for LoadError {
@@ -48,11 +35,7 @@ impl fmt::Display for LoadError {
                 write!(f, "cannot load the plugin {}: {cause}", path.display())
             }
             Self::NoFunction { path, name } => {
-                write!(
-                    f,
-                    "{} is no input plugin: it has no function {name}",
-                    path.display()
-                )
+                write!(f, "{} is no input plugin: it has no function {name}", path.display())
             }
             Self::Refused { path, answer } => {
                 write!(
@@ -120,10 +103,8 @@ impl Plugin {
         journal: &Journal,
     ) -> Result<Self, LoadError> {
         // SAFETY: loading runs the library's initializers; the user named this file as the plugin to run.
-        let library = unsafe { Library::new(path) }.map_err(|cause| LoadError::Open {
-            path: path.to_owned(),
-            cause,
-        })?;
+        let library = unsafe { Library::new(path) }
+            .map_err(|cause| LoadError::Open { path: path.to_owned(), cause })?;
         let functions = Functions::find(&library, path, journal)?;
         let mut def = DefMemory::new(def_size, habits.has_dirty_def());
         register(&library, path, &mut def, reloading)?;
@@ -135,14 +116,7 @@ impl Plugin {
             context: std::ptr::null_mut(),
         };
         let (def, shared) = (Mutex::new(def), Mutex::new(Box::new(shared)));
-        let plugin = Self {
-            path: path.to_owned(),
-            name,
-            functions,
-            def,
-            shared,
-            library,
-        };
+        let plugin = Self { path: path.to_owned(), name, functions, def, shared, library };
         plugin.lock_shared().name = plugin.name.as_ptr();
         Ok(plugin)
     }
@@ -201,9 +175,7 @@ impl Plugin {
         }
         // SAFETY: the plugin lends `size` bytes at `data` until the cleanup call.
         take(unsafe { bytes(data, size) });
-        Collected::Bytes {
-            cleanup: self.clean_up(data),
-        }
+        Collected::Bytes { cleanup: self.clean_up(data) }
     }
 
     fn clean_up(&self, data: *mut c_void) -> i32 {
@@ -232,13 +204,7 @@ impl Plugin {
 
     /// `FLBPluginUnregister`, then `dlclose`. True: the library is no longer mapped.
     pub(super) fn close(self, journal: &Journal) -> bool {
-        let Self {
-            path,
-            functions,
-            def,
-            library,
-            ..
-        } = self;
+        let Self { path, functions, def, library, .. } = self;
         let mut def = def.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(unregister) = functions.unregister {
             // SAFETY: the definition this plugin filled in, after its last instance is gone.
@@ -261,19 +227,12 @@ impl Plugin {
 
 impl Functions {
     fn find(library: &Library, path: &Path, journal: &Journal) -> Result<Self, LoadError> {
-        let missing = |name| LoadError::NoFunction {
-            path: path.to_owned(),
-            name,
-        };
-        for context in [
-            "FLBPluginInputCallbackCtx",
-            "FLBPluginInputCleanupCallbackCtx",
-        ] {
+        let missing = |name| LoadError::NoFunction { path: path.to_owned(), name };
+        for context in ["FLBPluginInputCallbackCtx", "FLBPluginInputCleanupCallbackCtx"] {
             // SAFETY: only its presence is looked at.
             if unsafe { find::<unsafe extern "C" fn()>(library, context) }.is_some() {
-                journal.add(format!(
-                    "{context} is exported: hosts from 4.1 on would call it instead"
-                ));
+                journal
+                    .add(format!("{context} is exported: hosts from 4.1 on would call it instead"));
             }
         }
         // SAFETY: the types are those of the interface, which a library with these names claims to have.
@@ -306,10 +265,7 @@ fn register(
     def: &mut DefMemory,
     reloading: bool,
 ) -> Result<(), LoadError> {
-    let refused = |answer| LoadError::Refused {
-        path: path.to_owned(),
-        answer,
-    };
+    let refused = |answer| LoadError::Refused { path: path.to_owned(), answer };
     // SAFETY: the interface's type for this name.
     let before =
         unsafe { find::<unsafe extern "C" fn(c_int) -> c_int>(library, "FLBPluginPreRegister") };
@@ -323,10 +279,7 @@ fn register(
     let register =
         unsafe { find::<unsafe extern "C" fn(*mut Def) -> c_int>(library, "FLBPluginRegister") };
     let Some(register) = register else {
-        return Err(LoadError::NoFunction {
-            path: path.to_owned(),
-            name: "FLBPluginRegister",
-        });
+        return Err(LoadError::NoFunction { path: path.to_owned(), name: "FLBPluginRegister" });
     };
     // SAFETY: the memory is the host's definition, with room after it.
     match unsafe { register(def.as_def()) } {
@@ -355,16 +308,8 @@ impl DefMemory {
             };
         }
         // Before it asks, the host writes down what it thinks the plugin is.
-        let mut memory = Self {
-            words,
-            size,
-            before: Vec::new(),
-        };
-        memory.words[0] = if cfg!(target_endian = "little") {
-            1
-        } else {
-            1 << 32
-        };
+        let mut memory = Self { words, size, before: Vec::new() };
+        memory.words[0] = if cfg!(target_endian = "little") { 1 } else { 1 << 32 };
         memory.before = memory.bytes();
         memory
     }
@@ -374,10 +319,7 @@ impl DefMemory {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.words
-            .iter()
-            .flat_map(|word| word.to_ne_bytes())
-            .collect()
+        self.words.iter().flat_map(|word| word.to_ne_bytes()).collect()
     }
 
     /// What the plugin wrote must be an input of the Go kind, and nothing after the description.
@@ -391,11 +333,7 @@ impl DefMemory {
         let def = unsafe { self.as_def().read() };
         if (def.kind, def.proxy) != (KIND_INPUT, PROXY_GO) {
             let (kind, proxy) = (def.kind, def.proxy);
-            return Err(LoadError::NotAnInput {
-                path: path.to_owned(),
-                kind,
-                proxy,
-            });
+            return Err(LoadError::NotAnInput { path: path.to_owned(), kind, proxy });
         }
         if def.flags != 0 {
             journal.add(format!("FLBPluginRegister left flags at {:#x}", def.flags));
@@ -410,10 +348,7 @@ impl DefMemory {
 
     fn check_canary(&self, journal: &Journal) {
         if self.bytes()[self.size..] != CANARY {
-            journal.add(format!(
-                "the plugin wrote past the definition's {} bytes",
-                self.size
-            ));
+            journal.add(format!("the plugin wrote past the definition's {} bytes", self.size));
         }
     }
 }
@@ -421,6 +356,5 @@ impl DefMemory {
 fn is_mapped(path: &Path) -> bool {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    maps.lines()
-        .any(|line| line.ends_with(&*path.to_string_lossy()))
+    maps.lines().any(|line| line.ends_with(&*path.to_string_lossy()))
 }

@@ -24,21 +24,13 @@ const HOST_OWNED: &[&str] = &[
     "tls",
 ];
 
-const HOST_OWNED_PREFIXES: &[&str] = &[
-    "net.",
-    "oauth2",
-    "rate_gate.",
-    "storage.",
-    "thread.",
-    "tls.",
-];
+const HOST_OWNED_PREFIXES: &[&str] =
+    &["net.", "oauth2", "rate_gate.", "storage.", "thread.", "tls."];
 
 pub(crate) fn is_host_owned(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     HOST_OWNED.contains(&key.as_str())
-        || HOST_OWNED_PREFIXES
-            .iter()
-            .any(|prefix| key.starts_with(prefix))
+        || HOST_OWNED_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Lookup by any case; the first of several wins; an empty value is none.
@@ -58,10 +50,7 @@ impl Properties {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&CString> {
-        let found = self
-            .entries
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(key));
+        let found = self.entries.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
         found.map(|(_, value)| value)
     }
 }

@@ -117,16 +117,9 @@ mod tests {
     #[test]
     fn the_time_comes_first() {
         let body = [0x81, 0xa1, b'k', 0xa1, b'v'];
-        let all = JsonStyle {
-            iso_time: true,
-            tag: true,
-            metadata: true,
-        };
+        let all = JsonStyle { iso_time: true, tag: true, metadata: true };
         for (style, expected) in [
-            (
-                JsonStyle::default(),
-                "{\"date\":1700000000.123456,\"k\":\"v\"}\n",
-            ),
+            (JsonStyle::default(), "{\"date\":1700000000.123456,\"k\":\"v\"}\n"),
             (
                 all,
                 "{\"date\":\"2023-11-14T22:13:20.1234567Z\",\"_tag\":\"a.b\",\"_metadata\":{\"m\":1},\"k\":\"v\"}\n",
@@ -138,9 +131,6 @@ mod tests {
 
     #[test]
     fn an_empty_body_is_only_a_time() {
-        assert_eq!(
-            line(&[0x80], JsonStyle::default()),
-            "{\"date\":1700000000.123456}\n"
-        );
+        assert_eq!(line(&[0x80], JsonStyle::default()), "{\"date\":1700000000.123456}\n");
     }
 }

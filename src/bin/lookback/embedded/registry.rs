@@ -35,9 +35,7 @@ pub(crate) struct Registry<T> {
 
 impl<T> Registry<T> {
     pub(crate) const fn new() -> Self {
-        Self {
-            living: RwLock::new(BTreeMap::new()),
-        }
+        Self { living: RwLock::new(BTreeMap::new()) }
     }
 
     pub(crate) fn insert(&self, handle: Handle, thing: Arc<T>) {

@@ -34,12 +34,7 @@ pub(crate) struct Ring {
 impl Ring {
     pub(crate) fn new(capacity: usize, wait_for_room: Duration) -> Self {
         let entries = Mutex::new(VecDeque::with_capacity(capacity));
-        Self {
-            capacity,
-            wait_for_room,
-            entries,
-            room: Condvar::new(),
-        }
+        Self { capacity, wait_for_room, entries, room: Condvar::new() }
     }
 
     pub(crate) fn push(&self, buffer: Buffer) -> Result<(), Refusal> {
@@ -53,10 +48,8 @@ impl Ring {
             if left.is_zero() {
                 return Err(Refusal::Full);
             }
-            (entries, _) = self
-                .room
-                .wait_timeout(entries, left)
-                .unwrap_or_else(PoisonError::into_inner);
+            (entries, _) =
+                self.room.wait_timeout(entries, left).unwrap_or_else(PoisonError::into_inner);
         }
         entries.push_back(buffer);
         Ok(())
@@ -83,10 +76,7 @@ mod tests {
     use super::*;
 
     fn buffer(byte: u8) -> Buffer {
-        Buffer {
-            tag: None,
-            data: vec![byte],
-        }
+        Buffer { tag: None, data: vec![byte] }
     }
 
     #[test]
@@ -102,10 +92,7 @@ mod tests {
     #[test]
     fn refuses_the_empty_buffer() {
         let ring = Ring::new(1, Duration::ZERO);
-        let empty = Buffer {
-            tag: None,
-            data: Vec::new(),
-        };
+        let empty = Buffer { tag: None, data: Vec::new() };
         assert_eq!(ring.push(empty), Err(Refusal::Empty));
     }
 

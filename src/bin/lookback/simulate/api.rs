@@ -60,16 +60,12 @@ impl Api {
         match self {
             Api::Graph => ("graph", "/v1.0/auditLogs/signIns", "createdDateTime"),
             Api::GraphBeta => ("graph_beta", "/beta/auditLogs/signIns", "createdDateTime"),
-            Api::DirectoryAudits => (
-                "directory_audits",
-                "/v1.0/auditLogs/directoryAudits",
-                "activityDateTime",
-            ),
-            Api::Provisioning => (
-                "provisioning",
-                "/v1.0/auditLogs/provisioning",
-                "activityDateTime",
-            ),
+            Api::DirectoryAudits => {
+                ("directory_audits", "/v1.0/auditLogs/directoryAudits", "activityDateTime")
+            }
+            Api::Provisioning => {
+                ("provisioning", "/v1.0/auditLogs/provisioning", "activityDateTime")
+            }
             Api::Alerts => ("alerts", "/v1.0/security/alerts_v2", "createdDateTime"),
             Api::Aad => ("aad", "/{tenant}/activities/signinEvents", "signinDateTime"),
         }

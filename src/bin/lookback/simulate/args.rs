@@ -62,11 +62,7 @@ struct FeedArgs {
     count: Option<u64>,
     /// How late events show: exp:60s (a mean), uniform:2m-30m, fixed:5s, or a weighted mix as in
     /// 95%exp:60s,4%uniform:2m-30m,0.8%uniform:30m-6h
-    #[arg(
-        long,
-        default_value = "90%exp:2s,10%uniform:2s-20s",
-        value_name = "DISTRIBUTION"
-    )]
+    #[arg(long, default_value = "90%exp:2s,10%uniform:2s-20s", value_name = "DISTRIBUTION")]
     lateness: Lateness,
     /// A span, as 90s@60s (90 s long, 60 s after the start), in which nothing new shows; repeatable
     #[arg(long, value_name = "SPAN")]
@@ -155,15 +151,7 @@ struct FaultArgs {
 impl SimulateArgs {
     /// What a simulator needs of them.
     pub(crate) fn into_options(self) -> Options {
-        let Self {
-            port,
-            duration: _,
-            truth,
-            access_log,
-            feed,
-            service,
-            faults,
-        } = self;
+        let Self { port, duration: _, truth, access_log, feed, service, faults } = self;
         Options {
             port,
             listing: ListingOptions {

@@ -32,10 +32,7 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub(crate) fn advance(&self, by: std::time::Duration) {
-        let mut now = self
-            .0
-            .lock()
-            .expect("no test panics while it holds the clock");
+        let mut now = self.0.lock().expect("no test panics while it holds the clock");
         *now = super::units::later(*now, by);
     }
 }
@@ -43,9 +40,6 @@ impl ManualClock {
 #[cfg(test)]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self
-            .0
-            .lock()
-            .expect("no test panics while it holds the clock")
+        *self.0.lock().expect("no test panics while it holds the clock")
     }
 }

@@ -48,11 +48,7 @@ impl Selection {
             api: Api::Graph,
         };
         for (name, value) in query {
-            let time = || {
-                value
-                    .parse()
-                    .map_err(|_| format!("`{name}={value}` is no time"))
-            };
+            let time = || value.parse().map_err(|_| format!("`{name}={value}` is no time"));
             match name.as_str() {
                 "from" => selection.from = time()?,
                 "to" => selection.until = time()?,
@@ -62,9 +58,7 @@ impl Selection {
                         Api::named(value).ok_or_else(|| format!("`{value}` is no API"))?
                 }
                 _ => {
-                    return Err(format!(
-                        "`{name}={value}`: write from=, to=, visible=now or api="
-                    ));
+                    return Err(format!("`{name}={value}`: write from=, to=, visible=now or api="));
                 }
             }
         }

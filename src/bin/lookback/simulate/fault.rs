@@ -156,12 +156,7 @@ impl Faults {
 
     /// Whether the API is down, by schedule or by switch.
     pub(crate) fn api_is_down(&self, now: Timestamp) -> bool {
-        self.outage
-            || self
-                .options
-                .outages
-                .iter()
-                .any(|span| span.holds(self.start, now))
+        self.outage || self.options.outages.iter().any(|span| span.holds(self.start, now))
     }
 
     /// Whether the login service is switched off.
@@ -188,13 +183,10 @@ impl Faults {
             Some(Step::Fail(_)) => return None,
             None => {}
         }
-        Fault::ALL
-            .into_iter()
-            .filter(|fault| possible.contains(fault))
-            .find(|fault| {
-                let probability = self.options.rates.of(*fault);
-                probability > 0.0 && self.rng.f64() < probability
-            })
+        Fault::ALL.into_iter().filter(|fault| possible.contains(fault)).find(|fault| {
+            let probability = self.options.rates.of(*fault);
+            probability > 0.0 && self.rng.f64() < probability
+        })
     }
 
     /// A choice among `n` forms of a fault.
@@ -242,18 +234,9 @@ impl Faults {
         }
         map.insert("outage".to_owned(), self.outage.into());
         map.insert("login_outage".to_owned(), self.login_outage.into());
-        map.insert(
-            "retry_after".to_owned(),
-            millis(self.options.retry_after).into(),
-        );
-        map.insert(
-            "stall_for".to_owned(),
-            millis(self.options.stall_for).into(),
-        );
-        map.insert(
-            "quota".to_owned(),
-            json!(self.options.quota.map(|quota| quota.to_string())),
-        );
+        map.insert("retry_after".to_owned(), millis(self.options.retry_after).into());
+        map.insert("stall_for".to_owned(), millis(self.options.stall_for).into());
+        map.insert("quota".to_owned(), json!(self.options.quota.map(|quota| quota.to_string())));
         let name = |step: &Step| match step {
             Step::Pass => "pass",
             Step::Fail(fault) => fault.name(),
@@ -264,9 +247,7 @@ impl Faults {
 }
 
 fn switch(key: &str, value: &Value) -> Result<bool, String> {
-    value
-        .as_bool()
-        .ok_or_else(|| format!("`{key}` is true or false"))
+    value.as_bool().ok_or_else(|| format!("`{key}` is true or false"))
 }
 
 fn probability(key: &str, value: &Value) -> Result<f64, String> {
@@ -277,11 +258,7 @@ fn probability(key: &str, value: &Value) -> Result<f64, String> {
 }
 
 fn duration(key: &str, value: &Value) -> Result<Duration, String> {
-    parse_duration(
-        value
-            .as_str()
-            .ok_or_else(|| format!("`{key}` is a duration, as in \"2s\""))?,
-    )
+    parse_duration(value.as_str().ok_or_else(|| format!("`{key}` is a duration, as in \"2s\""))?)
 }
 
 fn quota(value: &Value) -> Result<Option<Quota>, String> {
@@ -295,17 +272,12 @@ fn quota(value: &Value) -> Result<Option<Quota>, String> {
 fn steps(value: &Value) -> Result<VecDeque<Step>, String> {
     let step = |value: &Value| match value.as_str() {
         Some("pass") => Ok(Step::Pass),
-        Some(name) => Fault::named(name)
-            .map(Step::Fail)
-            .ok_or_else(|| format!("`{name}` is no fault")),
+        Some(name) => {
+            Fault::named(name).map(Step::Fail).ok_or_else(|| format!("`{name}` is no fault"))
+        }
         None => Err("`next` is a list of names".to_owned()),
     };
-    value
-        .as_array()
-        .ok_or("`next` is a list of names")?
-        .iter()
-        .map(step)
-        .collect()
+    value.as_array().ok_or("`next` is a list of names")?.iter().map(step).collect()
 }
 
 #[cfg(test)]
@@ -324,19 +296,12 @@ mod tests {
     fn chances_are_kept() {
         let mut faults = faults();
         change(&mut faults, json!({"throttle": 0.2, "stall": 1.0})).unwrap();
-        let decided: Vec<_> = (0..5000)
-            .map(|_| faults.decide(&[Fault::Throttle, Fault::Reset]))
-            .collect();
-        let throttled = decided
-            .iter()
-            .filter(|fault| **fault == Some(Fault::Throttle))
-            .count();
+        let decided: Vec<_> =
+            (0..5000).map(|_| faults.decide(&[Fault::Throttle, Fault::Reset])).collect();
+        let throttled = decided.iter().filter(|fault| **fault == Some(Fault::Throttle)).count();
         assert!((850..1150).contains(&throttled), "{throttled}");
         assert!(
-            decided
-                .iter()
-                .flatten()
-                .all(|fault| *fault == Fault::Throttle),
+            decided.iter().flatten().all(|fault| *fault == Fault::Throttle),
             "stall was not possible"
         );
     }
@@ -344,11 +309,8 @@ mod tests {
     #[test]
     fn the_queue_goes_first_and_waits_for_its_request() {
         let mut faults = faults();
-        change(
-            &mut faults,
-            json!({"reset": 1.0, "next": ["throttle", "pass", "expire_link"]}),
-        )
-        .unwrap();
+        change(&mut faults, json!({"reset": 1.0, "next": ["throttle", "pass", "expire_link"]}))
+            .unwrap();
         let page = [Fault::Throttle, Fault::Reset];
         assert_eq!(faults.decide(&page), Some(Fault::Throttle));
         assert_eq!(faults.decide(&page), None);

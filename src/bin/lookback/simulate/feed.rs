@@ -80,19 +80,11 @@ struct Stretch {
 impl Feed {
     /// A stream that a simulator started at `start` tells.
     pub(crate) fn new(options: FeedOptions, start: Timestamp) -> Self {
-        let origin = options
-            .origin
-            .unwrap_or_else(|| earlier(start, options.backfill));
-        let delivery_outages = options
-            .delivery_outages
-            .iter()
-            .map(|span| span.bounds(start))
-            .collect();
+        let origin = options.origin.unwrap_or_else(|| earlier(start, options.backfill));
+        let delivery_outages =
+            options.delivery_outages.iter().map(|span| span.bounds(start)).collect();
         Self {
-            stretches: vec![Stretch {
-                first: 0,
-                origin: whole_ticks(origin),
-            }],
+            stretches: vec![Stretch { first: 0, origin: whole_ticks(origin) }],
             paused: None,
             delivery_outages,
             options,
@@ -127,11 +119,7 @@ impl Feed {
         let happened = self.happened(number);
         let mut rng = draws(self.options.seed, number, Purpose::Lateness);
         let shows = later(happened, self.options.lateness.sample(&mut rng));
-        Event {
-            number,
-            happened,
-            visible_at: self.delivered(shows),
-        }
+        Event { number, happened, visible_at: self.delivered(shows) }
     }
 
     /// The id of event number `number`.
@@ -161,17 +149,12 @@ impl Feed {
     /// Lets the stream go on.
     pub(crate) fn resume(&mut self, now: Timestamp) {
         if let Some(first) = self.paused.take() {
-            self.stretches.push(Stretch {
-                first,
-                origin: whole_ticks(now),
-            });
+            self.stretches.push(Stretch { first, origin: whole_ticks(now) });
         }
     }
 
     fn happened(&self, number: u64) -> Timestamp {
-        let after = self
-            .stretches
-            .partition_point(|stretch| stretch.first <= number);
+        let after = self.stretches.partition_point(|stretch| stretch.first <= number);
         let stretch = self.stretches.get(after.saturating_sub(1)).copied();
         let stretch = stretch.unwrap_or_else(|| self.last_stretch());
         let within = draws(self.options.seed, number, Purpose::Time).f64();
@@ -185,22 +168,13 @@ impl Feed {
     }
 
     fn last_stretch(&self) -> Stretch {
-        *self
-            .stretches
-            .last()
-            .expect("the first stretch is there from the start")
+        *self.stretches.last().expect("the first stretch is there from the start")
     }
 
     fn delivered(&self, shows: Timestamp) -> Timestamp {
-        self.delivery_outages
-            .iter()
-            .fold(shows, |shows, (begin, end)| {
-                if *begin <= shows && shows < *end {
-                    *end
-                } else {
-                    shows
-                }
-            })
+        self.delivery_outages.iter().fold(shows, |shows, (begin, end)| {
+            if *begin <= shows && shows < *end { *end } else { shows }
+        })
     }
 }
 
@@ -210,8 +184,7 @@ const TICK_NANOS: i64 = 100;
 /// `at` without what seven fractional digits cannot say.
 fn whole_ticks(at: Timestamp) -> Timestamp {
     let crumb = i64::from(at.subsec_nanosecond()).rem_euclid(TICK_NANOS);
-    at.checked_sub(SignedDuration::from_nanos(crumb))
-        .unwrap_or(at)
+    at.checked_sub(SignedDuration::from_nanos(crumb)).unwrap_or(at)
 }
 
 /// The first number in `0..count` for which `before` no longer holds.
@@ -265,10 +238,7 @@ mod tests {
     fn the_same_seed_tells_the_same_story() {
         let one = feed(FeedOptions::default());
         let two = feed(FeedOptions::default());
-        let other = feed(FeedOptions {
-            seed: 2,
-            ..Default::default()
-        });
+        let other = feed(FeedOptions { seed: 2, ..Default::default() });
         for number in 0..100 {
             assert_eq!(one.event(number), two.event(number));
             assert_eq!(one.id(number), two.id(number));
@@ -286,34 +256,22 @@ mod tests {
         });
         let (from, to) = (feed.event(40).happened, feed.event(60).happened);
         assert_eq!(feed.numbers(from, to, start()), 40..61);
-        assert_eq!(
-            feed.numbers(Timestamp::MIN, Timestamp::MAX, start()),
-            0..300
-        );
+        assert_eq!(feed.numbers(Timestamp::MIN, Timestamp::MAX, start()), 0..300);
         assert!(feed.numbers(to, from, start()).is_empty());
     }
 
     #[test]
     fn a_count_ends_the_stream() {
-        let feed = feed(FeedOptions {
-            count: Some(7),
-            ..Default::default()
-        });
+        let feed = feed(FeedOptions { count: Some(7), ..Default::default() });
         assert_eq!(feed.generated(after(1000)), 7);
-        let none = super::tests::feed(FeedOptions {
-            rate: 0.0,
-            ..Default::default()
-        });
+        let none = super::tests::feed(FeedOptions { rate: 0.0, ..Default::default() });
         assert_eq!(none.generated(after(1000)), 0);
     }
 
     #[test]
     fn a_pause_has_no_events() {
-        let mut feed = feed(FeedOptions {
-            rate: 10.0,
-            backfill: Duration::ZERO,
-            ..Default::default()
-        });
+        let mut feed =
+            feed(FeedOptions { rate: 10.0, backfill: Duration::ZERO, ..Default::default() });
         feed.pause(after(10));
         assert_eq!(feed.generated(after(50)), 100);
         feed.resume(after(60));
@@ -335,10 +293,7 @@ mod tests {
         });
         let held = feed.numbers(after(59), after(148), after(1000));
         assert!(held.clone().count() > 800);
-        assert!(
-            held.map(|number| feed.event(number))
-                .all(|event| event.visible_at == after(150))
-        );
+        assert!(held.map(|number| feed.event(number)).all(|event| event.visible_at == after(150)));
         assert_eq!(feed.visible(after(149)), feed.visible(after(60)));
         assert!(feed.visible(after(150)) > feed.visible(after(149)));
     }

@@ -13,10 +13,7 @@ pub(crate) struct TimeRange {
 
 impl TimeRange {
     /// All of time.
-    pub(crate) const ALL: Self = Self {
-        from: Timestamp::MIN,
-        to: Timestamp::MAX,
-    };
+    pub(crate) const ALL: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
 }
 
 /// Which end comes first.
@@ -34,10 +31,7 @@ pub(crate) enum Order {
 pub(crate) fn parse_filter(text: &str, field: &str, types: bool) -> Option<TimeRange> {
     let mut range = TimeRange::ALL;
     let words: Vec<&str> = text.split_whitespace().collect();
-    for (index, clause) in words
-        .split(|word| word.eq_ignore_ascii_case("and"))
-        .enumerate()
-    {
+    for (index, clause) in words.split(|word| word.eq_ignore_ascii_case("and")).enumerate() {
         if types && is_type_clause(clause) {
             continue;
         }
@@ -59,18 +53,10 @@ fn is_type_clause(clause: &[&str]) -> bool {
     let [any, variable, "eq", value] = clause else {
         return false;
     };
-    let declared = any
-        .strip_prefix("signInEventTypes/any(")
-        .and_then(|rest| rest.strip_suffix(':'));
-    let quoted = value
-        .strip_prefix('\'')
-        .and_then(|rest| rest.strip_suffix("')"));
-    let known = [
-        "interactiveUser",
-        "nonInteractiveUser",
-        "servicePrincipal",
-        "managedIdentity",
-    ];
+    let declared =
+        any.strip_prefix("signInEventTypes/any(").and_then(|rest| rest.strip_suffix(':'));
+    let quoted = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix("')"));
+    let known = ["interactiveUser", "nonInteractiveUser", "servicePrincipal", "managedIdentity"];
     declared == Some(variable) && quoted.is_some_and(|value| known.contains(&value))
 }
 
@@ -84,10 +70,7 @@ fn narrow(range: TimeRange, operator: &str, at: Timestamp) -> Option<TimeRange> 
         "lt" => (Timestamp::MIN, at.checked_sub(step).ok()?),
         _ => return None,
     };
-    Some(TimeRange {
-        from: range.from.max(from),
-        to: range.to.min(to),
-    })
+    Some(TimeRange { from: range.from.max(from), to: range.to.min(to) })
 }
 
 /// Reads `field`, `field asc` or `field desc`. `None`: cannot order so.
@@ -115,29 +98,21 @@ mod tests {
             "createdDateTime",
             false,
         );
-        let expected = TimeRange {
-            from: at("2026-01-01T00:00:00Z"),
-            to: at("2026-01-02T00:00:00.1234567Z"),
-        };
+        let expected =
+            TimeRange { from: at("2026-01-01T00:00:00Z"), to: at("2026-01-02T00:00:00.1234567Z") };
         assert_eq!(range, Some(expected));
         assert_eq!(parse_filter("", "t", false), Some(TimeRange::ALL));
         assert_eq!(
             parse_filter("t eq 2026-01-01T00:00:00Z", "t", false),
-            Some(TimeRange {
-                from: at("2026-01-01T00:00:00Z"),
-                to: at("2026-01-01T00:00:00Z")
-            })
+            Some(TimeRange { from: at("2026-01-01T00:00:00Z"), to: at("2026-01-01T00:00:00Z") })
         );
     }
 
     #[test]
     fn open_ends_leave_the_bound_out() {
-        let range = parse_filter(
-            "t gt 2026-01-01T00:00:00Z and t lt 2026-01-02T00:00:00Z",
-            "t",
-            false,
-        )
-        .unwrap();
+        let range =
+            parse_filter("t gt 2026-01-01T00:00:00Z and t lt 2026-01-02T00:00:00Z", "t", false)
+                .unwrap();
         assert_eq!(range.from, at("2026-01-01T00:00:00.000000001Z"));
         assert_eq!(range.to, at("2026-01-01T23:59:59.999999999Z"));
     }
@@ -165,14 +140,8 @@ mod tests {
         let range = parse_filter(text, "t", true).unwrap();
         assert_eq!(range.from, at("2026-01-01T00:00:00Z"));
         assert_eq!(parse_filter(text, "t", false), None);
-        assert_eq!(
-            parse_filter(&text.replace("service", "sir"), "t", true),
-            None
-        );
-        assert_eq!(
-            parse_filter(&text.replace("any(t:", "any(u:"), "t", true),
-            None
-        );
+        assert_eq!(parse_filter(&text.replace("service", "sir"), "t", true), None);
+        assert_eq!(parse_filter(&text.replace("any(t:", "any(u:"), "t", true), None);
     }
 
     #[test]

@@ -33,9 +33,7 @@ impl Lateness {
             left -= weight;
         }
         // Rounding can leave a crumb past the last weight.
-        self.parts
-            .last()
-            .map_or(Duration::ZERO, |(_, shape)| shape.sample(rng))
+        self.parts.last().map_or(Duration::ZERO, |(_, shape)| shape.sample(rng))
     }
 }
 
@@ -56,10 +54,7 @@ impl Default for Lateness {
         Self {
             parts: vec![
                 (90.0, Shape::Exponential(Duration::from_secs(2))),
-                (
-                    10.0,
-                    Shape::Uniform(Duration::from_secs(2), Duration::from_secs(20)),
-                ),
+                (10.0, Shape::Uniform(Duration::from_secs(2), Duration::from_secs(20))),
             ],
         }
     }
@@ -69,20 +64,15 @@ impl FromStr for Lateness {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text
-            .split(',')
-            .map(parse_part)
-            .collect::<Result<Vec<_>, _>>()?;
+        let parts = text.split(',').map(parse_part).collect::<Result<Vec<_>, _>>()?;
         let unweighted = parts.iter().filter(|(weight, _)| weight.is_none()).count();
         if unweighted > 0 && parts.len() > 1 {
             return Err(format!(
                 "`{text}`: in a mix every part needs its weight, as in 95%exp:60s"
             ));
         }
-        let parts: Vec<_> = parts
-            .into_iter()
-            .map(|(weight, shape)| (weight.unwrap_or(100.0), shape))
-            .collect();
+        let parts: Vec<_> =
+            parts.into_iter().map(|(weight, shape)| (weight.unwrap_or(100.0), shape)).collect();
         if parts.iter().all(|(weight, _)| *weight == 0.0) {
             return Err(format!("`{text}`: every weight is 0"));
         }
@@ -107,18 +97,15 @@ fn parse_shape(shape: &str) -> Result<Shape, String> {
         Some(("fixed", by)) => Ok(Shape::Fixed(parse_duration(by)?)),
         Some(("exp", mean)) => Ok(Shape::Exponential(parse_duration(mean)?)),
         Some(("uniform", range)) => {
-            let (from, to) = range
-                .split_once('-')
-                .ok_or_else(|| format!("`{shape}`: write uniform:2m-30m"))?;
+            let (from, to) =
+                range.split_once('-').ok_or_else(|| format!("`{shape}`: write uniform:2m-30m"))?;
             let (from, to) = (parse_duration(from)?, parse_duration(to)?);
             if from > to {
                 return Err(format!("`{shape}`: its end is before its beginning"));
             }
             Ok(Shape::Uniform(from, to))
         }
-        _ => Err(format!(
-            "`{shape}`: write exp:60s, uniform:2m-30m or fixed:5s"
-        )),
+        _ => Err(format!("`{shape}`: write exp:60s, uniform:2m-30m or fixed:5s")),
     }
 }
 
@@ -129,9 +116,7 @@ mod tests {
     fn samples(text: &str) -> Vec<f64> {
         let lateness: Lateness = text.parse().unwrap();
         let mut rng = fastrand::Rng::with_seed(7);
-        (0..20_000)
-            .map(|_| lateness.sample(&mut rng).as_secs_f64())
-            .collect()
+        (0..20_000).map(|_| lateness.sample(&mut rng).as_secs_f64()).collect()
     }
 
     #[test]
@@ -156,10 +141,7 @@ mod tests {
 
     #[test]
     fn the_default_is_what_the_help_says() {
-        assert_eq!(
-            Ok(Lateness::default()),
-            "90%exp:2s,10%uniform:2s-20s".parse()
-        );
+        assert_eq!(Ok(Lateness::default()), "90%exp:2s,10%uniform:2s-20s".parse());
     }
 
     #[test]

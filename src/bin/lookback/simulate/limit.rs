@@ -16,11 +16,7 @@ pub(crate) struct Limiter {
 impl Limiter {
     /// Lets a request through, or says how long to wait.
     pub(crate) fn admit(&mut self, quota: Quota, now: Timestamp) -> Result<(), Duration> {
-        while self
-            .passed
-            .front()
-            .is_some_and(|at| later(*at, quota.per) <= now)
-        {
+        while self.passed.front().is_some_and(|at| later(*at, quota.per) <= now) {
             self.passed.pop_front();
         }
         // The limit may have been lowered meanwhile: the oldest request to wait for is not the first one.

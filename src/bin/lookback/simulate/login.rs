@@ -55,12 +55,7 @@ pub(crate) struct Login {
 impl Login {
     /// A login service that has given no token yet.
     pub(crate) fn new(options: LoginOptions, seed: u64) -> Self {
-        Self {
-            options,
-            tokens: HashMap::new(),
-            rng: draws(seed, 0, Purpose::Tokens),
-            issued: 0,
-        }
+        Self { options, tokens: HashMap::new(), rng: draws(seed, 0, Purpose::Tokens), issued: 0 }
     }
 
     /// Answers a request for a token; `form` is its body.
@@ -146,18 +141,14 @@ impl Login {
         self.tokens.retain(|_, until| now < *until);
         // Random, beyond the seed: a token from before a restart must not be good after it.
         let token = format!("sim.{:032x}.{:016x}", self.rng.u128(..), fastrand::u64(..));
-        self.tokens
-            .insert(token.clone(), later(now, self.options.token_ttl));
+        self.tokens.insert(token.clone(), later(now, self.options.token_ttl));
         self.issued += 1;
         token
     }
 }
 
 fn refusal(status: u16, error: &str, description: &str) -> Reply {
-    Reply::json(
-        status,
-        &json!({"error": error, "error_description": description}),
-    )
+    Reply::json(status, &json!({"error": error, "error_description": description}))
 }
 
 #[cfg(test)]
@@ -195,24 +186,9 @@ mod tests {
         assert_eq!(ask(Version::V1, GOOD).0, 200);
         let (status, body) = ask(Version::V2, &GOOD.replace("simulator-secret", "wrong"));
         assert_eq!((status, &body["error"]), (401, &"invalid_client".into()));
-        assert!(
-            body["error_description"]
-                .as_str()
-                .unwrap()
-                .starts_with("AADSTS7000215:")
-        );
-        assert_eq!(
-            ask(
-                Version::V2,
-                &GOOD.replace("client_id=simulator", "client_id=x")
-            )
-            .0,
-            400
-        );
-        assert_eq!(
-            ask(Version::V2, &GOOD.replace("&scope", "&nope")).1["error"],
-            "invalid_scope"
-        );
+        assert!(body["error_description"].as_str().unwrap().starts_with("AADSTS7000215:"));
+        assert_eq!(ask(Version::V2, &GOOD.replace("client_id=simulator", "client_id=x")).0, 400);
+        assert_eq!(ask(Version::V2, &GOOD.replace("&scope", "&nope")).1["error"], "invalid_scope");
         assert_eq!(
             ask(Version::V1, &GOOD.replace("&resource", "&nope")).1["error"],
             "invalid_resource"

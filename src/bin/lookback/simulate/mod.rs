@@ -115,9 +115,7 @@ pub(crate) fn run(args: SimulateArgs) -> Result<(), SimulateError> {
 fn announce_and_wait(simulator: &Simulator, duration: Option<Duration>) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before the announcement, as who reads it may send a signal at once.
         let mut interrupted = signal(SignalKind::interrupt())?;

@@ -14,12 +14,7 @@ pub(crate) fn write_record(out: &mut String, feed: &Feed, event: &Event, api: Ap
     // Writing to a string cannot fail.
     let _ = write_fields(out, feed, event, api);
     out.push_str(r#","appliedConditionalAccessPolicies":["#);
-    write_policies(
-        out,
-        feed.seed(),
-        event.number,
-        begin + bytes.saturating_sub(2),
-    );
+    write_policies(out, feed.seed(), event.number, begin + bytes.saturating_sub(2));
     out.push_str("]}");
 }
 
@@ -31,17 +26,10 @@ fn write_fields(out: &mut String, feed: &Feed, event: &Event, api: Api) -> std::
     let app = rng.usize(..APPS.len());
     // Most people sign in at home, some on a journey.
     let home = person.usize(..PLACES.len());
-    let place = &PLACES[if rng.u8(..) < 240 {
-        home
-    } else {
-        rng.usize(..PLACES.len())
-    }];
+    let place = &PLACES[if rng.u8(..) < 240 { home } else { rng.usize(..PLACES.len()) }];
     let (os, browser, client) = DEVICES[rng.usize(..DEVICES.len())];
-    let (code, reason) = if rng.u8(..) < 225 {
-        OUTCOMES[0]
-    } else {
-        OUTCOMES[rng.usize(..OUTCOMES.len())]
-    };
+    let (code, reason) =
+        if rng.u8(..) < 225 { OUTCOMES[0] } else { OUTCOMES[rng.usize(..OUTCOMES.len())] };
 
     write!(
         out,
@@ -64,11 +52,7 @@ fn write_fields(out: &mut String, feed: &Feed, event: &Event, api: Api) -> std::
     write!(
         out,
         r#","conditionalAccessStatus":"{}","isInteractive":true,"riskDetail":"none","riskLevelAggregated":"none","riskLevelDuringSignIn":"none","riskState":"none","riskEventTypes_v2":[],"resourceDisplayName":"Microsoft Graph","resourceId":"00000003-0000-0000-c000-000000000000""#,
-        if code == 53003 {
-            "failure"
-        } else {
-            ["success", "notApplied"][rng.usize(..2)]
-        },
+        if code == 53003 { "failure" } else { ["success", "notApplied"][rng.usize(..2)] },
     )?;
     write!(
         out,
@@ -108,10 +92,7 @@ const USERS: u64 = 400;
 
 fn name(user: u64) -> (&'static str, &'static str) {
     let user = user as usize;
-    (
-        GIVEN[user % GIVEN.len()],
-        FAMILY[user / GIVEN.len() % FAMILY.len()],
-    )
+    (GIVEN[user % GIVEN.len()], FAMILY[user / GIVEN.len() % FAMILY.len()])
 }
 
 /// A name as it stands in an address.
@@ -184,13 +165,7 @@ const PLACES: [(&str, &str, &str, &str, &str); 8] = [
     ("東京", "Tokyo", "JP", "35.6895", "139.69171"),
     ("Wrocław", "Dolnoslaskie", "PL", "51.1", "17.03333"),
     ("Dublin", "Leinster", "IE", "53.33306", "-6.24889"),
-    (
-        "Sydney",
-        "New South Wales",
-        "AU",
-        "-33.86785",
-        "1.5120732E2",
-    ),
+    ("Sydney", "New South Wales", "AU", "-33.86785", "1.5120732E2"),
 ];
 /// Operating system, browser, client.
 const DEVICES: [(&str, &str, &str); 6] = [
@@ -204,10 +179,7 @@ const DEVICES: [(&str, &str, &str); 6] = [
 /// Error code and reason; the first one is success.
 const OUTCOMES: [(u32, &str); 5] = [
     (0, "Other."),
-    (
-        50126,
-        "Error validating credentials due to invalid username or password.",
-    ),
+    (50126, "Error validating credentials due to invalid username or password."),
     (50074, "Strong Authentication is required."),
     (
         53003,
@@ -225,10 +197,7 @@ mod tests {
     use super::*;
 
     fn record(api: Api, number: u64, bytes: usize) -> String {
-        let feed = Feed::new(
-            FeedOptions::default(),
-            "2026-03-01T12:00:00Z".parse().unwrap(),
-        );
+        let feed = Feed::new(FeedOptions::default(), "2026-03-01T12:00:00Z".parse().unwrap());
         let mut out = String::new();
         write_record(&mut out, &feed, &feed.event(number), api, bytes);
         out
@@ -245,10 +214,7 @@ mod tests {
             assert!(value["location"]["geoCoordinates"]["latitude"].is_number());
         }
         assert!((7_800..8_200).contains(&record(Api::Graph, 1, 8_000).len()));
-        assert!(
-            record(Api::Graph, 1, 0).len() > 500,
-            "never without its fields"
-        );
+        assert!(record(Api::Graph, 1, 0).len() > 500, "never without its fields");
     }
 
     #[test]

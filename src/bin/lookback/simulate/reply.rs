@@ -94,10 +94,7 @@ impl RetryAfter {
     /// In whole seconds, rounded up.
     pub(crate) fn seconds(wait: Duration, now: Timestamp) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self {
-            value: seconds.to_string(),
-            until: later(now, Duration::from_secs(seconds)),
-        }
+        Self { value: seconds.to_string(), until: later(now, Duration::from_secs(seconds)) }
     }
 
     /// As an HTTP date, in whole seconds, rounded up.
@@ -106,10 +103,7 @@ impl RetryAfter {
         let whole = Timestamp::from_second(until.as_second()).unwrap_or(until);
         let crumb = u64::from(!between(whole, until).is_zero());
         let until = later(whole, Duration::from_secs(crumb));
-        Self {
-            value: httpdate::fmt_http_date(until.into()),
-            until,
-        }
+        Self { value: httpdate::fmt_http_date(until.into()), until }
     }
 }
 
@@ -117,15 +111,10 @@ impl RetryAfter {
 pub(crate) fn takes_gzip(accept_encoding: &str) -> bool {
     accept_encoding.split(',').any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
-        let named = parts
-            .next()
-            .is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-        let refused = parts.any(|part| {
-            matches!(
-                part.strip_prefix("q=").map(str::parse::<f64>),
-                Some(Ok(0.0))
-            )
-        });
+        let named =
+            parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
+        let refused = parts
+            .any(|part| matches!(part.strip_prefix("q=").map(str::parse::<f64>), Some(Ok(0.0))));
         named && !refused
     })
 }

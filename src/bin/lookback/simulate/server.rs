@@ -50,29 +50,20 @@ impl Simulator {
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared::new(options, addr)?);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("simulator".to_owned())
-            .spawn(move || {
-                runtime.block_on(async move {
-                    tokio::spawn(keep_truth(Arc::clone(&served)));
-                    tokio::spawn(serve(listener, served));
-                    // An error means that the handle is gone, which stops the simulator as well.
-                    let _ = stopped.await;
-                });
-                // Stalled answers and open connections end with the runtime.
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
-            addr,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("simulator".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                tokio::spawn(keep_truth(Arc::clone(&served)));
+                tokio::spawn(serve(listener, served));
+                // An error means that the handle is gone, which stops the simulator as well.
+                let _ = stopped.await;
+            });
+            // Stalled answers and open connections end with the runtime.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { addr, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -143,24 +134,13 @@ pub(super) struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("addr", &self.addr)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
 
 impl Shared {
     fn new(options: Options, addr: SocketAddr) -> io::Result<Self> {
-        let Options {
-            feed,
-            listing,
-            login,
-            faults,
-            truth,
-            access_log,
-            clock,
-            port: _,
-        } = options;
+        let Options { feed, listing, login, faults, truth, access_log, clock, port: _ } = options;
         let truth_file = match truth {
             None => None,
             Some(path) => {
@@ -183,10 +163,7 @@ impl Shared {
 
     /// Appends a part of what is due to the truth file; whether there was any.
     fn append_truth(&self) -> io::Result<bool> {
-        let mut file = self
-            .truth_file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.truth_file.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(file) = file.as_mut() else {
             return Ok(false);
         };
@@ -209,14 +186,8 @@ impl Shared {
             tap.cut((reply.body.len() as f64 * share) as usize, cut);
         }
         let answered = !matches!(reply.cut, Some((_, Cut::ResetAtOnce)));
-        let status = if answered {
-            reply.status.to_string()
-        } else {
-            "none".to_owned()
-        };
-        self.world()
-            .stats
-            .count(&status, reply.fault, reply.body.len());
+        let status = if answered { reply.status.to_string() } else { "none".to_owned() };
+        self.world().stats.count(&status, reply.fault, reply.body.len());
         if self.access_log {
             self.log(&status, &reply, ask);
         }
@@ -303,23 +274,14 @@ async fn listing(
     let began = shared.clock.now();
     let host = text(&headers, &header::HOST);
     let ask = Ask {
-        host: if host.is_empty() {
-            shared.addr.to_string()
-        } else {
-            host.to_owned()
-        },
+        host: if host.is_empty() { shared.addr.to_string() } else { host.to_owned() },
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
         authorization: Some(text(&headers, &header::AUTHORIZATION).to_owned()),
     };
     let reply = shared.world().listing(api, &ask, began);
     let delay = reply.delay;
-    let exchange = Exchange {
-        method: Method::GET,
-        uri: &uri,
-        headers: &headers,
-        began,
-    };
+    let exchange = Exchange { method: Method::GET, uri: &uri, headers: &headers, began };
     let response = shared.send(reply, &exchange, &tap);
     // Counted already: a client that gives up waiting takes this task with it.
     if !delay.is_zero() {
@@ -360,22 +322,14 @@ fn token(
     let reply = shared.world().token(version, body, began);
     shared.send(
         reply,
-        &Exchange {
-            method: Method::POST,
-            uri: &uri,
-            headers: &headers,
-            began,
-        },
+        &Exchange { method: Method::POST, uri: &uri, headers: &headers, began },
         &tap,
     )
 }
 
 async fn not_found(uri: Uri) -> Response {
     let message = format!("Nothing is served at {}", uri.path());
-    response(Reply::json(
-        404,
-        &json!({"error": {"code": "ResourceNotFound", "message": message}}),
-    ))
+    response(Reply::json(404, &json!({"error": {"code": "ResourceNotFound", "message": message}})))
 }
 
 /// An answer for the wire.
@@ -392,10 +346,7 @@ pub(super) fn response(reply: Reply) -> Response {
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> &'h str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// The target without what might be a token or a secret.

@@ -31,10 +31,7 @@ impl Stats {
     /// Counts one answered request.
     pub(crate) fn count(&mut self, status: &str, fault: Option<&'static str>, bytes: usize) {
         self.requests += 1;
-        *self
-            .requests_by_status
-            .entry(status.to_owned())
-            .or_default() += 1;
+        *self.requests_by_status.entry(status.to_owned()).or_default() += 1;
         if let Some(fault) = fault {
             *self.faults.entry(fault).or_default() += 1;
         }

@@ -27,21 +27,13 @@ pub(crate) struct Truth {
 pub(crate) fn truth(feed: &Feed, numbers: Range<u64>) -> impl Iterator<Item = Truth> {
     numbers.map(|number| {
         let event = feed.event(number);
-        Truth {
-            id: feed.id(number),
-            time: event.happened,
-            visible_at: event.visible_at,
-        }
+        Truth { id: feed.id(number), time: event.happened, visible_at: event.visible_at }
     })
 }
 
 /// Appends one event as a line of JSON.
 pub(crate) fn write_line(out: &mut String, truth: &Truth, api: Api) {
-    let Truth {
-        id,
-        time,
-        visible_at,
-    } = truth;
+    let Truth { id, time, visible_at } = truth;
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
@@ -60,10 +52,7 @@ pub(crate) struct TruthFile {
 impl TruthFile {
     /// A new file, in the place of one that may be there.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: File::create(path)?,
-            written: 0,
-        })
+        Ok(Self { file: File::create(path)?, written: 0 })
     }
 
     /// The lines that are not yet in the file; `append` takes them.

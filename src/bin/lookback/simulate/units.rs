@@ -7,9 +7,7 @@ use jiff::Timestamp;
 /// Reads a duration: a number and a unit, as in `90s`, `15m`, `6h`, `7d`, `500ms`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    let unit_at = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let seconds_per_unit = match unit {
         "ms" => 0.001,
@@ -18,14 +16,11 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600.0,
         "d" => 86_400.0,
         _ => {
-            return Err(format!(
-                "`{text}` is no duration: write 500ms, 90s, 15m, 6h or 7d"
-            ));
+            return Err(format!("`{text}` is no duration: write 500ms, 90s, 15m, 6h or 7d"));
         }
     };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("`{text}` is no duration: `{number}` is no number"))?;
+    let number: f64 =
+        number.parse().map_err(|_| format!("`{text}` is no duration: `{number}` is no number"))?;
     Duration::try_from_secs_f64(number * seconds_per_unit)
         .ok()
         .filter(|duration| *duration <= LONGEST)
@@ -38,9 +33,7 @@ const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
 pub(crate) fn parse_probability(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
-        _ => Err(format!(
-            "`{text}` is no probability: write a number from 0 to 1"
-        )),
+        _ => Err(format!("`{text}` is no probability: write a number from 0 to 1")),
     }
 }
 
@@ -48,9 +41,7 @@ pub(crate) fn parse_probability(text: &str) -> Result<f64, String> {
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.0..=1e6).contains(&rate) => Ok(rate),
-        _ => Err(format!(
-            "`{text}` is no rate: write events a second, 0 to 1000000"
-        )),
+        _ => Err(format!("`{text}` is no rate: write events a second, 0 to 1000000")),
     }
 }
 
@@ -84,10 +75,7 @@ impl FromStr for Span {
         let (lasts, begins) = text.split_once('@').ok_or_else(|| {
             format!("`{text}` is no span: write 90s@60s, which is 90 s long, from 60 s on")
         })?;
-        Ok(Self {
-            lasts: parse_duration(lasts)?,
-            begins: parse_duration(begins)?,
-        })
+        Ok(Self { lasts: parse_duration(lasts)?, begins: parse_duration(begins)? })
     }
 }
 

@@ -62,11 +62,7 @@ impl Walk {
 
     /// The page the walk stands at.
     pub(crate) fn page(self, feed: &Feed, now: Timestamp) -> Page {
-        let mut rest = Walk {
-            issued: now,
-            after_empty: false,
-            ..self
-        };
+        let mut rest = Walk { issued: now, after_empty: false, ..self };
         let mut events = Vec::new();
         while (events.len() as u64) < self.page_size
             && let Some(event) = rest.step(feed)
@@ -74,19 +70,12 @@ impl Walk {
             events.push(event);
         }
         let more = { rest }.step(feed).is_some();
-        Page {
-            events,
-            next: more.then_some(rest),
-        }
+        Page { events, next: more.then_some(rest) }
     }
 
     /// The same place again, behind an empty page.
     pub(crate) fn behind_empty_page(self, now: Timestamp) -> Self {
-        Self {
-            issued: now,
-            after_empty: true,
-            ..self
-        }
+        Self { issued: now, after_empty: true, ..self }
     }
 
     /// Takes the next event that belongs to the walk.
@@ -114,11 +103,7 @@ impl Walk {
     pub(crate) fn to_token(self, seed: u64) -> String {
         let fields = self.to_fields();
         let seal = seal(seed, &fields);
-        fields
-            .iter()
-            .chain([&seal])
-            .map(|field| format!("{field:016x}"))
-            .collect()
+        fields.iter().chain([&seal]).map(|field| format!("{field:016x}")).collect()
     }
 
     /// The walk that `token` carries, if it is one of ours.

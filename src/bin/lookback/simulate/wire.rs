@@ -74,11 +74,7 @@ struct Plan {
 
 impl Plan {
     fn new(body_bytes: usize, cut: Cut) -> Self {
-        Self {
-            cut,
-            head_end: 0,
-            body_left: body_bytes,
-        }
+        Self { cut, head_end: 0, body_left: body_bytes }
     }
 
     /// How many of these bytes may be written, and the plan when they are.
@@ -113,14 +109,7 @@ impl Listener for TapListener {
         let (tcp, addr) = Listener::accept(&mut self.0).await;
         // Only a matter of speed.
         let _ = tcp.set_nodelay(true);
-        (
-            TapStream {
-                tcp,
-                tap: Tap::default(),
-                stall: None,
-            },
-            addr,
-        )
+        (TapStream { tcp, tap: Tap::default(), stall: None }, addr)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -146,9 +135,8 @@ impl TapStream {
             }
             Cut::Close => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Cut::Stall(duration) => {
-                let stall = self
-                    .stall
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(duration)));
+                let stall =
+                    self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(duration)));
                 ready!(stall.as_mut().poll(cx));
                 self.stall = None;
                 self.tap.set(None);

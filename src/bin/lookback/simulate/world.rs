@@ -100,8 +100,7 @@ impl World {
         if self.api_hold.is_broken_at(now) {
             self.stats.requests_during_retry_after += 1;
         }
-        self.try_listing(api, ask, now)
-            .unwrap_or_else(|refusal| refusal)
+        self.try_listing(api, ask, now).unwrap_or_else(|refusal| refusal)
     }
 
     /// Answers a request for a token; `form` is its body.
@@ -139,13 +138,8 @@ impl World {
 
     fn try_listing(&mut self, api: Api, ask: &Ask, now: Timestamp) -> Result<Reply, Reply> {
         if self.faults.api_is_down(now) {
-            return Err(refusal(
-                api,
-                503,
-                "ServiceNotAvailable",
-                "The service is unavailable.",
-            )
-            .blamed("outage"));
+            return Err(refusal(api, 503, "ServiceNotAvailable", "The service is unavailable.")
+                .blamed("outage"));
         }
         if let Some(quota) = self.faults.options.quota
             && let Err(wait) = self.limiter.admit(quota, now)
@@ -192,36 +186,18 @@ impl World {
             Fault::Unavailable => {
                 let wait = RetryAfter::seconds(self.faults.options.retry_after, now);
                 self.api_hold.extend(wait.until);
-                refusal(
-                    api,
-                    503,
-                    "ServiceNotAvailable",
-                    "The service is unavailable.",
-                )
-                .with("retry-after", wait.value)
+                refusal(api, 503, "ServiceNotAvailable", "The service is unavailable.")
+                    .with("retry-after", wait.value)
             }
             Fault::Error => match self.faults.form(2) {
-                0 => refusal(
-                    api,
-                    500,
-                    "InternalServerError",
-                    "An unexpected error occurred.",
-                ),
+                0 => refusal(api, 500, "InternalServerError", "An unexpected error occurred."),
                 _ => Reply::new(502, "text/html", BAD_GATEWAY.to_vec()),
             },
             Fault::ExpireLink => dead_link(api),
             Fault::Unauthorized => unauthorized(api),
             Fault::EmptyPage => {
                 let next = request.walk.behind_empty_page(now);
-                self.answer(
-                    api,
-                    ask,
-                    request,
-                    Page {
-                        events: Vec::new(),
-                        next: Some(next),
-                    },
-                )
+                self.answer(api, ask, request, Page { events: Vec::new(), next: Some(next) })
             }
             Fault::RepeatLink => {
                 let link = format!("http://{}{}?{}", ask.host, ask.path, ask.query);
@@ -277,9 +253,7 @@ impl World {
 
     /// The page as it should be.
     fn answer(&mut self, api: Api, ask: &Ask, request: &PageRequest, page: Page) -> Reply {
-        let link = page
-            .next
-            .map(|walk| request.link(ask, &walk.to_token(self.feed.seed())));
+        let link = page.next.map(|walk| request.link(ask, &walk.to_token(self.feed.seed())));
         self.render(api, ask, &page, link.as_deref())
     }
 
@@ -287,11 +261,7 @@ impl World {
         let bytes = self.options.event_bytes;
         let mut body = String::with_capacity(page.events.len() * (bytes + 200) + 1000);
         // Writing to a string cannot fail; a JSON value prints itself quoted and escaped.
-        let _ = write!(
-            body,
-            r#"{{"@odata.context":{},"value":["#,
-            json!(api.context(&ask.host))
-        );
+        let _ = write!(body, r#"{{"@odata.context":{},"value":["#, json!(api.context(&ask.host)));
         for (index, event) in page.events.iter().enumerate() {
             if index > 0 {
                 body.push(',');
@@ -300,11 +270,7 @@ impl World {
         }
         body.push(']');
         if let Some(link) = link {
-            let at = if api == Api::Aad && self.options.plain_next_link {
-                ""
-            } else {
-                "@"
-            };
+            let at = if api == Api::Aad && self.options.plain_next_link { "" } else { "@" };
             let _ = write!(body, r#","{at}odata.nextLink":{}"#, json!(link));
         }
         body.push('}');
@@ -348,12 +314,7 @@ impl PageRequest {
                         .ok()
                         .filter(|size| (1..=LARGEST_PAGE).contains(size)))
                     .ok_or_else(|| {
-                        refusal(
-                            api,
-                            400,
-                            "BadRequest",
-                            "Invalid page size: $top is 1 to 1000",
-                        )
+                        refusal(api, 400, "BadRequest", "Invalid page size: $top is 1 to 1000")
                     })?;
                 }
                 "$skiptoken" => {
@@ -375,11 +336,7 @@ impl PageRequest {
                 Walk::new(&world.feed, range, order, page_size, now)
             }
         };
-        Ok(Self {
-            walk,
-            follows,
-            repeated,
-        })
+        Ok(Self { walk, follows, repeated })
     }
 
     /// The absolute URL of the page that `token` stands for.
@@ -401,10 +358,7 @@ fn reachable(range: TimeRange, oldest: Timestamp) -> Option<TimeRange> {
     if range.to < oldest || (!open && range.from < oldest) {
         return None;
     }
-    Some(TimeRange {
-        from: range.from.max(oldest),
-        to: range.to,
-    })
+    Some(TimeRange { from: range.from.max(oldest), to: range.to })
 }
 
 /// The faults that can happen to this page.
@@ -448,10 +402,7 @@ fn unauthorized(api: Api) -> Reply {
 
 fn transient(status: u16) -> Reply {
     let text = "AADSTS90033: A transient error has occurred. Please try again.";
-    Reply::json(
-        status,
-        &json!({"error": "temporarily_unavailable", "error_description": text}),
-    )
+    Reply::json(status, &json!({"error": "temporarily_unavailable", "error_description": text}))
 }
 
 #[cfg(test)]

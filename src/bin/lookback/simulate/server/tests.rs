@@ -18,15 +18,9 @@ const FORM: &str = "grant_type=client_credentials&client_id=simulator&client_sec
 /// A simulator whose time stands still.
 fn simulator() -> (Simulator, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new("2026-03-01T12:00:00Z".parse().unwrap()));
-    let feed = FeedOptions {
-        rate: 0.5,
-        ..Default::default()
-    };
-    let options = Options {
-        feed,
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
-        ..Default::default()
-    };
+    let feed = FeedOptions { rate: 0.5, ..Default::default() };
+    let options =
+        Options { feed, clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Default::default() };
     (Simulator::start(options).unwrap(), clock)
 }
 
@@ -47,14 +41,8 @@ fn exchange(simulator: &Simulator, head: &str, body: &str) -> (Vec<u8>, io::Resu
 
 /// Status line and header fields, and the body.
 fn split(answer: &[u8]) -> (String, Vec<u8>) {
-    let end = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap();
-    (
-        String::from_utf8(answer[..end].to_vec()).unwrap(),
-        answer[end + 4..].to_vec(),
-    )
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end + 4..].to_vec())
 }
 
 fn json_body(answer: &[u8]) -> Value {
@@ -63,10 +51,7 @@ fn json_body(answer: &[u8]) -> Value {
 
 fn bearer(simulator: &Simulator) -> String {
     let (answer, _) = exchange(simulator, "POST /contoso/oauth2/v2.0/token HTTP/1.1", FORM);
-    json_body(&answer)["access_token"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    json_body(&answer)["access_token"].as_str().unwrap().to_owned()
 }
 
 fn page(simulator: &Simulator, token: &str, more: &str) -> (Vec<u8>, io::Result<()>) {
@@ -78,9 +63,7 @@ fn page(simulator: &Simulator, token: &str, more: &str) -> (Vec<u8>, io::Result<
 
 fn content_length(head: &str) -> usize {
     let line = head.lines().find_map(|line| {
-        line.to_ascii_lowercase()
-            .strip_prefix("content-length: ")
-            .map(str::to_owned)
+        line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned)
     });
     line.unwrap().parse().unwrap()
 }
@@ -115,11 +98,7 @@ fn a_token_then_all_pages() {
         }
     }
     let now = simulator.shared.clock.now();
-    let shown = simulator
-        .truth()
-        .into_iter()
-        .rev()
-        .filter(|event| event.visible_at <= now);
+    let shown = simulator.truth().into_iter().rev().filter(|event| event.visible_at <= now);
     assert_eq!(ids, shown.map(|event| event.id).collect::<Vec<_>>());
 
     let stats = simulator.stop().unwrap();
@@ -138,9 +117,7 @@ fn gzip_for_those_who_take_it() {
     assert!(head.contains("content-encoding: gzip"), "{head}");
     let (_, plain) = split(&plain);
     let mut unpacked = vec![0; plain.len()];
-    let size = libdeflater::Decompressor::new()
-        .gzip_decompress(&packed, &mut unpacked)
-        .unwrap();
+    let size = libdeflater::Decompressor::new().gzip_decompress(&packed, &mut unpacked).unwrap();
     // The two walks differ in nothing, not even in their tokens: time stands still.
     assert_eq!(&unpacked[..size], plain);
 }
@@ -153,11 +130,7 @@ fn a_truncated_body_is_short_of_its_length() {
     let (answer, ended) = page(&simulator, &token, "");
     ended.unwrap();
     let (head, body) = split(&answer);
-    assert!(
-        !body.is_empty() && body.len() < content_length(&head),
-        "{} {head}",
-        body.len()
-    );
+    assert!(!body.is_empty() && body.len() < content_length(&head), "{} {head}", body.len());
 }
 
 #[test]
@@ -179,9 +152,7 @@ fn a_reset_is_a_reset() {
 fn a_stall_goes_on_in_the_end() {
     let (simulator, _) = simulator();
     let token = bearer(&simulator);
-    simulator
-        .change_faults(&json!({"stall": 1.0, "stall_for": "1ms"}))
-        .unwrap();
+    simulator.change_faults(&json!({"stall": 1.0, "stall_for": "1ms"})).unwrap();
     for _ in 0..8 {
         let (answer, ended) = page(&simulator, &token, "");
         ended.unwrap();
@@ -194,24 +165,14 @@ fn a_stall_goes_on_in_the_end() {
 fn a_stall_that_nobody_waits_for_is_counted() {
     let (simulator, _) = simulator();
     let token = bearer(&simulator);
-    simulator
-        .change_faults(&json!({"stall": 1.0, "stall_for": "1d"}))
-        .unwrap();
+    simulator.change_faults(&json!({"stall": 1.0, "stall_for": "1d"})).unwrap();
     let head = "GET /v1.0/auditLogs/signIns?$top=1 HTTP/1.1";
     let mut tcp = TcpStream::connect(simulator.addr()).unwrap();
-    write!(
-        tcp,
-        "{head}\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n"
-    )
-    .unwrap();
+    write!(tcp, "{head}\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
     while simulator.stats().requests < 2 {
         std::thread::yield_now();
     }
-    assert_eq!(
-        simulator.stop().unwrap().faults["stall"],
-        1,
-        "and stopping does not wait for it"
-    );
+    assert_eq!(simulator.stop().unwrap().faults["stall"], 1, "and stopping does not wait for it");
 }
 
 #[test]
@@ -221,20 +182,13 @@ fn control_while_it_runs() {
         |path: &str, body: &str| exchange(&simulator, &format!("POST {path} HTTP/1.1"), body).0;
     let get = |path: &str| exchange(&simulator, &format!("GET {path} HTTP/1.1"), "").0;
 
-    let faults = json_body(&post(
-        "/_simulator/faults",
-        r#"{"login_outage": true, "next": ["throttle"]}"#,
-    ));
-    assert_eq!(
-        (&faults["login_outage"], &faults["next"][0]),
-        (&json!(true), &json!("throttle"))
-    );
+    let faults =
+        json_body(&post("/_simulator/faults", r#"{"login_outage": true, "next": ["throttle"]}"#));
+    assert_eq!((&faults["login_outage"], &faults["next"][0]), (&json!(true), &json!("throttle")));
     let (head, _) = split(&post("/contoso/oauth2/token?api-version=1.0", FORM));
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
     assert!(
-        split(&post("/_simulator/faults", r#"{"outrage": true}"#))
-            .0
-            .starts_with("HTTP/1.1 400")
+        split(&post("/_simulator/faults", r#"{"outrage": true}"#)).0.starts_with("HTTP/1.1 400")
     );
 
     post("/_simulator/pause", "");
@@ -263,27 +217,18 @@ fn the_truth_file_is_complete_at_the_end() {
         count: Some(25_000),
         ..Default::default()
     };
-    let simulator = Simulator::start(Options {
-        feed,
-        truth: Some(path.clone()),
-        ..Default::default()
-    })
-    .unwrap();
+    let simulator =
+        Simulator::start(Options { feed, truth: Some(path.clone()), ..Default::default() })
+            .unwrap();
     let truth = simulator.truth();
     simulator.stop().unwrap();
     let lines = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     let ids = lines.lines().map(|line| {
-        serde_json::from_str::<Value>(line).unwrap()["id"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned()
     });
     let ids: Vec<String> = ids.take(truth.len()).collect();
-    assert_eq!(
-        ids,
-        truth.into_iter().map(|event| event.id).collect::<Vec<_>>()
-    );
+    assert_eq!(ids, truth.into_iter().map(|event| event.id).collect::<Vec<_>>());
 }
 
 #[test]

@@ -25,21 +25,14 @@ struct Client {
 
 impl Client {
     fn new(faults: Value) -> Self {
-        let feed = FeedOptions {
-            rate: 1.0,
-            lateness: "exp:60s".parse().unwrap(),
-            ..Default::default()
-        };
+        let feed =
+            FeedOptions { rate: 1.0, lateness: "exp:60s".parse().unwrap(), ..Default::default() };
         let (listing, login) = (ListingOptions::default(), LoginOptions::default());
         let mut world = World::new(feed, listing, login, FaultOptions::default(), start());
         let token = json_of(&world.token(Version::V2, FORM, start()));
         world.faults.change(faults.as_object().unwrap()).unwrap();
         let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
-        Self {
-            world,
-            bearer,
-            now: start(),
-        }
+        Self { world, bearer, now: start() }
     }
 
     fn get(&mut self, query: &str) -> Reply {
@@ -58,12 +51,7 @@ impl Client {
         let mut pages = Vec::new();
         loop {
             let reply = self.get(&query);
-            assert_eq!(
-                reply.status,
-                200,
-                "{}",
-                String::from_utf8_lossy(&reply.body)
-            );
+            assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
             let body = json_of(&reply);
             let ids = body["value"]
                 .as_array()
@@ -74,10 +62,8 @@ impl Client {
             let Some(link) = body["@odata.nextLink"].as_str() else {
                 return pages;
             };
-            query = link
-                .strip_prefix("http://127.0.0.1:1/v1.0/auditLogs/signIns?")
-                .unwrap()
-                .to_owned();
+            query =
+                link.strip_prefix("http://127.0.0.1:1/v1.0/auditLogs/signIns?").unwrap().to_owned();
             self.now = later(self.now, Duration::from_secs(1));
         }
     }
@@ -86,11 +72,7 @@ impl Client {
     fn shown(&self) -> Vec<String> {
         let feed = &self.world.feed;
         let shows = |number: &u64| feed.event(*number).visible_at <= self.now;
-        (0..feed.generated(self.now))
-            .rev()
-            .filter(shows)
-            .map(|number| feed.id(number))
-            .collect()
+        (0..feed.generated(self.now)).rev().filter(shows).map(|number| feed.id(number)).collect()
     }
 }
 
@@ -99,11 +81,7 @@ fn json_of(reply: &Reply) -> Value {
 }
 
 fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
-    reply
-        .headers
-        .iter()
-        .find(|(given, _)| *given == name)
-        .map(|(_, value)| value.as_str())
+    reply.headers.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
 }
 
 #[test]
@@ -149,10 +127,7 @@ fn what_is_refused() {
         assert_eq!(client.get(query).status, 400, "{query}");
     }
     let reply = client.get("$skiptoken=abc");
-    let message = json_of(&reply)["error"]["message"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let message = json_of(&reply)["error"]["message"].as_str().unwrap().to_owned();
     assert!(
         reply.status == 400 && message.contains("token is either invalid or expired"),
         "{message}"
@@ -160,10 +135,7 @@ fn what_is_refused() {
 
     client.now = after(3600);
     let reply = client.get("");
-    assert_eq!(
-        json_of(&reply)["error"]["code"],
-        "InvalidAuthenticationToken"
-    );
+    assert_eq!(json_of(&reply)["error"]["code"], "InvalidAuthenticationToken");
     assert_eq!(reply.status, 401);
 }
 
@@ -171,13 +143,7 @@ fn what_is_refused() {
 fn a_link_expires() {
     let mut client = Client::new(json!({}));
     let body = json_of(&client.get("$top=10"));
-    let query = body["@odata.nextLink"]
-        .as_str()
-        .unwrap()
-        .split_once('?')
-        .unwrap()
-        .1
-        .to_owned();
+    let query = body["@odata.nextLink"].as_str().unwrap().split_once('?').unwrap().1.to_owned();
     client.now = after(300);
     assert_eq!(client.get(&query).status, 200);
     client.now = after(301);
@@ -189,10 +155,7 @@ fn an_empty_page_loses_nothing() {
     let mut client = Client::new(json!({"empty_page": 1.0}));
     let shown = client.shown();
     let pages = client.walk("$top=1000");
-    assert_eq!(
-        pages.iter().filter(|page| page.is_empty()).count(),
-        shown.len().div_ceil(1000)
-    );
+    assert_eq!(pages.iter().filter(|page| page.is_empty()).count(), shown.len().div_ceil(1000));
     assert_eq!(pages.concat(), shown);
 }
 
@@ -254,11 +217,7 @@ fn outages_begin_and_end() {
     client
         .world
         .faults
-        .change(
-            json!({"outage": false, "login_outage": false})
-                .as_object()
-                .unwrap(),
-        )
+        .change(json!({"outage": false, "login_outage": false}).as_object().unwrap())
         .unwrap();
     assert_eq!(client.get("").status, 200);
     assert_eq!(client.world.token(Version::V2, FORM, start()).status, 200);
@@ -282,19 +241,7 @@ fn the_old_api_has_its_own_names() {
     };
     let body = json_of(&client.world.listing(Api::Aad, &ask, start()));
     assert!(body["value"][0]["signinDateTime"].is_string());
-    assert!(
-        body["odata.nextLink"]
-            .as_str()
-            .unwrap()
-            .contains("api-version=beta")
-    );
-    let reply = client.world.listing(
-        Api::Aad,
-        &Ask {
-            authorization: None,
-            ..ask
-        },
-        start(),
-    );
+    assert!(body["odata.nextLink"].as_str().unwrap().contains("api-version=beta"));
+    let reply = client.world.listing(Api::Aad, &Ask { authorization: None, ..ask }, start());
     assert!(json_of(&reply)["odata.error"]["message"]["value"].is_string());
 }
