@@ -1,30 +1,12 @@
 //! Which events are new. The live window's ids are in memory; older ones are asked of the state.
 
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 
-use crate::model::{Bucket, EventKey, IdHash};
+use super::id_set::IdSet;
+use crate::model::{Bucket, EventKey};
 
-/// Ids in memory at most (about 40 MB); beyond, the oldest buckets are asked of the state instead.
+/// Ids in memory at most (about 25 MB); beyond, the oldest buckets are asked of the state instead.
 const IN_MEMORY_MAX: usize = 1 << 20;
-
-/// The ids are keyed hashes already: hashing them again would be waste.
-#[derive(Default)]
-struct AlreadyHashed(u64);
-
-impl Hasher for AlreadyHashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {
-        debug_assert!(false, "only u128 keys are hashed");
-    }
-    fn write_u128(&mut self, id: u128) {
-        self.0 = id as u64;
-    }
-}
-
-type IdSet = HashSet<IdHash, BuildHasherDefault<AlreadyHashed>>;
 
 /// The ids of ten minutes of event time.
 #[derive(Default)]
@@ -45,15 +27,16 @@ pub struct Dedup {
 }
 
 impl Dedup {
-    /// Starts with the ids of the state; `recent` must hold all of those from `complete_from` on.
-    pub fn new(complete_from: Bucket, recent: impl IntoIterator<Item = EventKey>) -> Self {
-        let mut dedup = Self { buckets: BTreeMap::new(), complete_from, in_memory: 0 };
-        for key in recent {
-            if dedup.buckets.entry(key.bucket).or_default().ids.insert(key.id) {
-                dedup.in_memory += 1;
-            }
+    /// Knows nothing; [`Dedup::load`] must tell it all that the state holds from `complete_from` on.
+    pub fn new(complete_from: Bucket) -> Self {
+        Self { buckets: BTreeMap::new(), complete_from, in_memory: 0 }
+    }
+
+    /// An id that the state holds. Cheapest in ascending order.
+    pub fn load(&mut self, key: EventKey) {
+        if self.buckets.entry(key.bucket).or_default().ids.load(key.id) {
+            self.in_memory += 1;
         }
-        dedup
     }
 
     /// Whether the state must be asked for this event before [`Dedup::is_new`] can tell.
@@ -110,7 +93,7 @@ impl Dedup {
     }
 
     fn knows(&self, key: EventKey) -> bool {
-        self.buckets.get(&key.bucket).is_some_and(|bucket| bucket.ids.contains(&key.id))
+        self.buckets.get(&key.bucket).is_some_and(|bucket| bucket.ids.contains(key.id))
     }
 
     /// Drops the buckets below `complete_from` that the state holds entirely.
@@ -132,7 +115,10 @@ impl Dedup {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::model::IdHash;
     use proptest::prelude::*;
 
     fn key(bucket: i64, id: u128) -> EventKey {
@@ -141,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_event_is_new_once() {
-        let mut dedup = Dedup::new(Bucket(0), []);
+        let mut dedup = Dedup::new(Bucket(0));
         assert!(dedup.is_new(key(1, 7), false));
         assert!(!dedup.is_new(key(1, 7), false));
         assert!(dedup.is_new(key(2, 7), false), "another time is another event");
@@ -149,7 +135,8 @@ mod tests {
 
     #[test]
     fn below_the_horizon_the_state_is_asked() {
-        let mut dedup = Dedup::new(Bucket(10), [key(10, 1)]);
+        let mut dedup = Dedup::new(Bucket(10));
+        dedup.load(key(10, 1));
         assert!(dedup.must_ask(key(9, 1)));
         assert!(!dedup.must_ask(key(10, 2)));
         assert!(!dedup.is_new(key(9, 1), true));
@@ -157,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_is_not_committed_is_never_forgotten() {
-        let mut dedup = Dedup::new(Bucket(0), []);
+        let mut dedup = Dedup::new(Bucket(0));
         assert!(dedup.is_new(key(1, 7), false));
         dedup.forget_before(Bucket(100));
         assert!(!dedup.must_ask(key(1, 7)));
@@ -172,7 +159,7 @@ mod tests {
         fn with_a_state_behind_it_every_event_is_new_exactly_once(
             steps in proptest::collection::vec((0i64..20, 0u128..30, 0u8..10), 0..300)
         ) {
-            let mut dedup = Dedup::new(Bucket(0), []);
+            let mut dedup = Dedup::new(Bucket(0));
             let mut state = HashSet::new();
             let mut emitted = HashSet::new();
             let mut pending = Vec::new();

@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod condition;
 pub mod dedup;
 pub mod engine;
+mod id_set;
 pub mod job;
 pub mod lateness;
 pub mod planner;

@@ -40,8 +40,9 @@ impl State for MemoryState {
         Ok(self.ids.len() as u64)
     }
 
-    fn recent(&mut self, from: Bucket) -> Result<Vec<EventKey>, StateError> {
+    fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError> {
         self.check()?;
-        Ok(self.ids.iter().filter(|key| key.bucket >= from).copied().collect())
+        self.ids.iter().filter(|key| key.bucket >= from).for_each(|key| show(*key));
+        Ok(())
     }
 }

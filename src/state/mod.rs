@@ -48,11 +48,11 @@ pub trait State: Send {
     /// If the state cannot be written; then nothing of it is.
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError>;
 
-    /// All ids from a bucket on.
+    /// Shows all ids from a bucket on, in ascending order.
     ///
     /// # Errors
     /// If the state cannot be read.
-    fn recent(&mut self, from: Bucket) -> Result<Vec<EventKey>, StateError>;
+    fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError>;
 }
 
 /// A source's state, opened.

@@ -191,14 +191,16 @@ impl State for SqliteState {
         Ok(ids)
     }
 
-    fn recent(&mut self, from: Bucket) -> Result<Vec<EventKey>, StateError> {
-        let query = "SELECT bucket, id FROM ids WHERE source = ?1 AND bucket >= ?2";
+    fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError> {
+        let query =
+            "SELECT bucket, id FROM ids WHERE source = ?1 AND bucket >= ?2 ORDER BY bucket, id";
         let mut statement = self.connection.prepare_cached(query)?;
-        let rows = statement.query_map(params![self.source, from.0], |row| {
+        let mut rows = statement.query(params![self.source, from.0])?;
+        while let Some(row) = rows.next()? {
             let id = IdHash(u128::from_be_bytes(row.get(1)?));
-            Ok(EventKey { bucket: Bucket(row.get(0)?), id })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            show(EventKey { bucket: Bucket(row.get(0)?), id });
+        }
+        Ok(())
     }
 }
 
@@ -255,7 +257,9 @@ mod tests {
         assert_eq!(opened.hash_key, hash_key);
         assert!(known(&mut opened.state, key(1, 7)));
         assert!(!known(&mut opened.state, key(1, 8)));
-        assert_eq!(opened.state.recent(Bucket(2)).unwrap(), [key(2, 8)]);
+        let mut recent = Vec::new();
+        opened.state.recent(Bucket(2), &mut |key| recent.push(key)).unwrap();
+        assert_eq!(recent, [key(2, 8)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::encode::health;
 use crate::handoff::Lot;
 use crate::http::{Http, HttpError, Waited};
 use crate::model::Fault;
+use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
 use crate::poll::{Engine, Step, engine};
@@ -26,7 +27,7 @@ use crate::state::{Opened, State};
 const ROUND_MAX: Duration = Duration::from_secs(1);
 
 /// Bytes that may wait for the host before fetching pauses.
-const AHEAD_MAX: usize = 8 * 1024 * 1024;
+const AHEAD_MAX: usize = 4 * 1024 * 1024;
 
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
@@ -62,13 +63,15 @@ impl Run {
         let (plan, clock) = (Arc::clone(&setup.plan), setup.clock);
         let now = clock.now();
         let db = |error: String| ConfigError::new("db", error, "check the state file");
-        let recent = opened.state.recent(engine::horizon(&plan.schedule, now.wall));
-        let recent = recent.map_err(|error| db(error.to_string()))?;
+        let horizon = engine::horizon(&plan.schedule, now.wall);
+        let mut dedup = Dedup::new(horizon);
+        let loaded = opened.state.recent(horizon, &mut |key| dedup.load(key));
+        loaded.map_err(|error| db(error.to_string()))?;
         let reader = PageReader::new(&plan.definition, opened.hash_key)
             .map_err(|error| ConfigError::new("api", error, "mend the definition"))?;
         let http = Http::new(&plan.http, Arc::clone(&setup.shared.wake))?;
         let seed = fastrand::u64(..);
-        let mut engine = Engine::new(Arc::clone(&plan), opened.progress, recent, seed, now);
+        let mut engine = Engine::new(Arc::clone(&plan), opened.progress, dedup, seed, now);
         if let Some(damage) = &opened.damage {
             engine.state_failed(damage, now);
         }

@@ -114,14 +114,8 @@ pub fn horizon(schedule: &Schedule, now: Timestamp) -> Bucket {
 }
 
 impl Engine {
-    /// An engine that goes on from `progress`; `recent` are the state's ids from [`horizon`] on.
-    pub fn new(
-        plan: Arc<Plan>,
-        progress: Progress,
-        recent: impl IntoIterator<Item = EventKey>,
-        seed: u64,
-        now: Now,
-    ) -> Self {
+    /// An engine that goes on from `progress`; `dedup` knows the state's ids from [`horizon`] on.
+    pub fn new(plan: Arc<Plan>, progress: Progress, dedup: Dedup, seed: u64, now: Now) -> Self {
         let schedule = &plan.schedule;
         let resumed_from = progress.live_until;
         let report = Report::started(
@@ -146,7 +140,7 @@ impl Engine {
             hold: Duration::ZERO,
             widened: schedule.window,
             slices: SliceLength::new(SLICE_FIRST, schedule.range_max),
-            dedup: Dedup::new(horizon(schedule, now.wall), recent),
+            dedup,
             newest: None,
             lateness: Lateness::default(),
             stats: Stats { window: schedule.window, ..Stats::default() },
