@@ -237,7 +237,9 @@ fn client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
         .min_tls_version(reqwest::tls::Version::TLS_1_2)
         .danger_accept_invalid_certs(!options.tls_verify)
         .danger_accept_invalid_hostnames(!options.tls_verify);
-    if let Some(proxy) = &options.proxy {
+    if options.direct {
+        builder = builder.no_proxy();
+    } else if let Some(proxy) = &options.proxy {
         let proxy = reqwest::Proxy::all(proxy.expose()).map_err(|_| {
             ConfigError::new(
                 "proxy",

@@ -126,6 +126,8 @@ pub struct HttpOptions {
     pub connect_timeout: Duration,
     /// A larger body, after decompression, is an error.
     pub max_page: usize,
+    /// Whether no proxy is used, not even the environment's: plain http must not leave the machine.
+    pub direct: bool,
     /// A proxy, which may carry credentials.
     pub proxy: Option<Secret>,
     /// Whether certificates are verified.
@@ -158,14 +160,17 @@ impl Plan {
                 "raise tick_bytes or lower batch_size",
             ));
         }
+        let login = login(raw, &definition, &values)?;
+        let token_url = login.as_ref().map(|login| &login.token_url);
+        let direct = token_url.into_iter().chain([&base_url]).any(|url| url.scheme() == "http");
         Ok(Self {
             source: source(raw, &definition, &base_url),
-            login: login(raw, &definition, &values)?,
             format: format(raw)?,
             health_tag: health_tag(raw)?,
             db: db(raw)?,
             commit_delay: parsed(raw, "commit_delay", units::duration)?,
-            http: http(raw)?,
+            http: http(raw, direct)?,
+            login,
             definition,
             values,
             base_url,
@@ -447,7 +452,7 @@ fn db(raw: &Raw) -> Result<PathBuf, ConfigError> {
     Ok(PathBuf::from(path))
 }
 
-fn http(raw: &Raw) -> Result<HttpOptions, ConfigError> {
+fn http(raw: &Raw, direct: bool) -> Result<HttpOptions, ConfigError> {
     let file = |name| raw.get(name).map(PathBuf::from);
     let tls_client = match (file("tls_client_cert_file"), file("tls_client_key_file")) {
         (Some(cert), Some(key)) => Some((cert, key)),
@@ -475,6 +480,7 @@ fn http(raw: &Raw) -> Result<HttpOptions, ConfigError> {
         timeout: at_least_a_second(raw, "timeout")?,
         connect_timeout: at_least_a_second(raw, "connect_timeout")?,
         max_page: at_least(raw, "max_page", 1_024)?,
+        direct,
         proxy: proxy.transpose()?,
         tls_verify: parsed(raw, "tls_verify", units::switch)?,
         tls_ca_file: file("tls_ca_file"),

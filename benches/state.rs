@@ -1,0 +1,79 @@
+//! Dedup and state: how many ids a second are known in memory, found on disk, and committed.
+
+use std::collections::HashMap;
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use in_lookback::model::{Bucket, EventKey, IdHash, Timestamp};
+use in_lookback::poll::Progress;
+use in_lookback::poll::dedup::Dedup;
+use in_lookback::poll::progress::Commit;
+use in_lookback::state::{State, sqlite};
+
+/// Ids of one bucket in every state that is measured.
+const IDS: u64 = 200_000;
+
+fn key(index: u64) -> EventKey {
+    // An odd multiplier spreads the ids as a hash would.
+    let id = u128::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    EventKey { bucket: Bucket((index % 6) as i64), id: IdHash(id) }
+}
+
+fn progress() -> Progress {
+    Progress::new(Timestamp::from_secs(0))
+}
+
+fn commit(keys: Vec<EventKey>) -> Commit {
+    Commit { keys, progress: progress(), expire_before: Bucket(0) }
+}
+
+fn in_memory(criterion: &mut Criterion) {
+    let mut dedup = Dedup::new(Bucket(0));
+    (0..IDS).for_each(|index| dedup.load(key(index)));
+    let mut group = criterion.benchmark_group("dedup");
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("a page of 1,000 duplicates, in memory", |bencher| {
+        bencher.iter(|| {
+            let new = (0..1_000).filter(|index| dedup.is_new(black_box(key(*index)), false));
+            assert_eq!(new.count(), 0);
+        });
+    });
+    group.finish();
+}
+
+fn on_disk(criterion: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("state.db");
+    let opened = sqlite::open(&path, "bench", progress, Timestamp::from_secs(0));
+    let mut state = opened.expect("a state").state;
+    state.commit(&commit((0..IDS).map(key).collect())).expect("a commit");
+    let mut group = criterion.benchmark_group("state");
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("a page of 1,000 duplicates, on disk", |bencher| {
+        let keys: HashMap<_, _> = (0..1_000).map(|index| (key(index), false)).collect();
+        bencher.iter_batched(
+            || keys.clone(),
+            |mut keys| {
+                state.known(&mut keys).expect("an answer");
+                assert!(keys.values().all(|known| *known));
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    let mut next = IDS;
+    group.sample_size(20).throughput(Throughput::Elements(10_000));
+    group.bench_function("a durable commit of 10,000 ids", |bencher| {
+        bencher.iter_batched(
+            || {
+                next += 10_000;
+                commit((next - 10_000..next).map(key).collect())
+            },
+            |commit| state.commit(&commit).expect("a commit"),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, in_memory, on_disk);
+criterion_main!(benches);
