@@ -123,6 +123,12 @@ fn bare(base: &str) {
     }
 }
 
+/// Seconds since 1970, read once, so that both sets of pages agree.
+fn now() -> i64 {
+    static NOW: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
+    *NOW.get_or_init(|| in_lookback::clock::Clock::start().now().wall.as_secs())
+}
+
 /// A page of sign-ins, gzipped.
 fn page(base: &str, set: usize, page: usize, pages: usize) -> Vec<u8> {
     let events: Vec<String> = (page * PAGE..(page + 1) * PAGE).map(|i| event(set, i)).collect();
@@ -142,12 +148,12 @@ fn event(set: usize, index: usize) -> String {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut guid =
         || format!("{:08x}-{:04x}-4000-8000-{:012x}", rng.u32(..), rng.u16(..), rng.u64(..) >> 16);
-    let second = index / 100;
+    let happened = Timestamp::from_secs(now()) - Duration::from_millis(index as u64 * 10);
     let policies: Vec<String> = (0..7)
         .map(|n| format!("{{\"id\":\"{}\",\"displayName\":\"Require multifactor authentication {n}\",\"enforcedGrantControls\":[\"Mfa\",\"RequireCompliantDevice\"],\"enforcedSessionControls\":[\"CloudAppSecurity\"],\"result\":\"notEnabled\",\"conditionsSatisfied\":\"none\",\"conditionsNotSatisfied\":\"application,users\"}}", guid()))
         .collect();
     format!(
-        "{{\"id\":\"{}\",\"createdDateTime\":\"2026-01-01T{:02}:{:02}:{:02}.{:07}Z\",\"userPrincipalName\":\"user{}@contoso.example\",\"userId\":\"{}\",\"appId\":\"{}\",\"appDisplayName\":\"Office 365 Exchange Online\",\"ipAddress\":\"203.0.113.{}\",\"isInteractive\":true,\"riskEventTypes\":[],\"status\":{{\"errorCode\":0,\"failureReason\":\"Other.\",\"additionalDetails\":null}},\"location\":{{\"city\":\"Amsterdam\",\"countryOrRegion\":\"NL\",\"geoCoordinates\":{{\"altitude\":null,\"latitude\":52.37403,\"longitude\":4.88969}}}},\"correlationId\":\"{}\",\"appliedConditionalAccessPolicies\":[{}]}}",
+        "{{\"id\":\"{}\",\"createdDateTime\":\"{happened}\",\"userPrincipalName\":\"user{}@contoso.example\",\"userId\":\"{}\",\"appId\":\"{}\",\"appDisplayName\":\"Office 365 Exchange Online\",\"ipAddress\":\"203.0.113.{}\",\"isInteractive\":true,\"riskEventTypes\":[],\"status\":{{\"errorCode\":0,\"failureReason\":\"Other.\",\"additionalDetails\":null}},\"location\":{{\"city\":\"Amsterdam\",\"countryOrRegion\":\"NL\",\"geoCoordinates\":{{\"altitude\":null,\"latitude\":52.37403,\"longitude\":4.88969}}}},\"correlationId\":\"{}\",\"appliedConditionalAccessPolicies\":[{}]}}",
         guid(),
         second / 3_600 % 24,
         second / 60 % 60,

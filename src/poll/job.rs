@@ -88,6 +88,8 @@ pub struct Job {
 pub struct Tally {
     /// Events, new or not.
     pub events: u64,
+    /// When the oldest of them happened.
+    pub oldest: Option<Timestamp>,
     /// Events that a sweep saw first.
     pub late: u64,
     /// How late the latest of those was.
@@ -126,9 +128,9 @@ impl Job {
         self.tally.events == 0 && self.walk.as_ref().is_none_or(|walk| walk.pages == 0)
     }
 
-    /// The oldest moment it may still ask for.
+    /// The oldest moment it may still ask for, or has been shown.
     pub fn oldest(&self) -> Timestamp {
-        self.whole.from
+        self.tally.oldest.map_or(self.whole.from, |oldest| oldest.min(self.whole.from))
     }
 }
 
@@ -143,11 +145,20 @@ pub struct Lane {
     pub backoff: Backoff,
     /// Not before this may it ask.
     pub not_before: Duration,
+    /// When the oldest event happened that its last job was shown: an API may well show what it
+    /// was not asked for, and will again.
+    pub oldest_shown: Option<Timestamp>,
 }
 
 impl Lane {
     /// An idle lane.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, job: None, backoff: Backoff::default(), not_before: Duration::ZERO }
+        Self {
+            kind,
+            job: None,
+            backoff: Backoff::default(),
+            not_before: Duration::ZERO,
+            oldest_shown: None,
+        }
     }
 }

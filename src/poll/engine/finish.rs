@@ -36,6 +36,7 @@ impl Engine {
     pub(super) fn finish(&mut self, lane: usize, now: Now) {
         let kind = self.lanes[lane].kind;
         let Some(job) = self.lanes[lane].job.take() else { return };
+        self.lanes[lane].oldest_shown = job.tally.oldest;
         self.stats.poll(kind.as_str(), "ok");
         for (fault, count) in &job.tally.faults {
             self.reports.push(Report::record_rejected(*count, fault.reason()));

@@ -208,7 +208,9 @@ impl Engine {
         let jobs = self.lanes.iter().filter_map(|lane| lane.job.as_ref()).map(|job| job.oldest());
         let unread =
             progress.sweeps.iter().filter_map(|sweep| sweep.unread.first()).map(|r| r.from);
-        let oldest = jobs.chain(holes).chain(unread).chain([resume, now - deepest]).min();
+        let shown = self.lanes.iter().filter_map(|lane| lane.oldest_shown);
+        let oldest =
+            jobs.chain(holes).chain(shown).chain(unread).chain([resume, now - deepest]).min();
         Bucket::of(oldest.unwrap_or(resume) - MARGIN)
     }
 

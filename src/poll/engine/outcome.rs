@@ -55,6 +55,9 @@ impl Engine {
         let Some(job) = lane.job.as_mut() else { return false };
         job.tally.events += 1;
         let timed = seen.key.bucket != crate::model::Bucket::UNTIMED;
+        if timed && job.tally.oldest.is_none_or(|oldest| seen.time < oldest) {
+            job.tally.oldest = Some(seen.time);
+        }
         if timed && self.newest.is_none_or(|newest| newest < seen.time) {
             self.newest = Some(seen.time);
         }
