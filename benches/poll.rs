@@ -155,10 +155,6 @@ fn event(set: usize, index: usize) -> String {
     format!(
         "{{\"id\":\"{}\",\"createdDateTime\":\"{happened}\",\"userPrincipalName\":\"user{}@contoso.example\",\"userId\":\"{}\",\"appId\":\"{}\",\"appDisplayName\":\"Office 365 Exchange Online\",\"ipAddress\":\"203.0.113.{}\",\"isInteractive\":true,\"riskEventTypes\":[],\"status\":{{\"errorCode\":0,\"failureReason\":\"Other.\",\"additionalDetails\":null}},\"location\":{{\"city\":\"Amsterdam\",\"countryOrRegion\":\"NL\",\"geoCoordinates\":{{\"altitude\":null,\"latitude\":52.37403,\"longitude\":4.88969}}}},\"correlationId\":\"{}\",\"appliedConditionalAccessPolicies\":[{}]}}",
         guid(),
-        second / 3_600 % 24,
-        second / 60 % 60,
-        second % 60,
-        index,
         index % 5_000,
         guid(),
         guid(),
