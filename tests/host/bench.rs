@@ -136,8 +136,8 @@ impl Bench {
     /// Stops the host; no breach of the interface may have come about.
     pub(crate) fn stop(&self, host: Host) -> StopReport {
         let report = host.stop();
-        assert_eq!(report.breaches, [String::new(); 0], "{:#?}", self.log());
-        assert_eq!(embedded::stray_calls(), [String::new(); 0]);
+        assert_eq!(report.breaches, Vec::<String>::new(), "{:#?}", self.log());
+        assert_eq!(embedded::stray_calls(), Vec::<String>::new());
         if let Gate::Alone { .. } = self.gate {
             assert!(report.unloaded, "the library is still mapped");
             assert_eq!(plugin_threads(), 0, "a thread of the plugin is left");

@@ -215,10 +215,7 @@ fn health_records_say_what_the_contract_says() {
         for field in ["severity", "source", "message"].iter().chain(fields) {
             assert!(found.contains_key(*field), "{event} has no {field}: {found:?}");
         }
-        assert_eq!(
-            found["source"],
-            "small_pages/contoso.example".replace("small_pages", "entra_signins")
-        );
+        assert_eq!(found["source"], "entra_signins/contoso.example");
     }
     let failed = records.iter().find(|record| record["lookback"]["event"] == "fetch_failed");
     let url = failed.unwrap()["lookback"]["url"].as_str().unwrap();

@@ -25,24 +25,28 @@ fn reloads_in_mid_flow_lose_nothing_and_repeat_nothing() {
     bench.finish(host, "in");
 }
 
-/// Stops as soon as something was handed over, over and over.
-fn stop_and_start(bench: &Bench, input: impl Fn() -> InputSpec, rounds: usize) -> Host {
+/// Stops as soon as something was handed over, over and over. Also says how many records the host took and
+/// then dropped.
+fn stop_and_start(bench: &Bench, input: impl Fn() -> InputSpec, rounds: usize) -> (Host, usize) {
+    let mut dropped = 0;
     for _ in 0..rounds {
         let host = bench.start(vec![input()]);
         let before = host.instance("in").counters.taken_appends.load(SeqCst);
         bench.wait(&host, "a hand-over", || {
             host.instance("in").counters.taken_appends.load(SeqCst) > before + 1
         });
-        assert!(bench.stop(host).slowest_exit() < PROMPT);
+        let report = bench.stop(host);
+        assert!(report.slowest_exit() < PROMPT);
+        dropped += report.lost_records();
     }
-    bench.start(vec![input()])
+    (bench.start(vec![input()]), dropped)
 }
 
 #[test]
 fn a_clean_restart_right_after_a_hand_over_repeats_nothing() {
     let bench = Bench::new(stream());
     let input = || with(bench.small_pages("in"), "commit_delay", "1m").set("batch_size", "8k");
-    let host = stop_and_start(&bench, input, 6);
+    let (host, _) = stop_and_start(&bench, input, 6);
     bench.finish(host, "in");
 }
 
@@ -53,7 +57,8 @@ fn what_the_host_did_not_fetch_at_shutdown_comes_again() {
     // So slow that something lies in the ring.
     bench.options.fetch = Duration::from_millis(100);
     let input = || bench.small_pages("in").set("batch_size", "8k");
-    let host = stop_and_start(&bench, input, 6);
+    let (host, dropped) = stop_and_start(&bench, input, 6);
+    assert!(dropped > 0, "nothing lay in the ring: the test asks nothing");
     bench.finish(host, "in");
 }
 
@@ -77,8 +82,10 @@ fn a_pause_is_kept_and_loses_nothing() {
 
 #[test]
 fn a_stop_while_paused_for_memory_loses_nothing() {
-    let bench = Bench::new(stream());
-    let input = || with(bench.small_pages("in"), "commit_delay", "0s").set("batch_size", "8k");
+    let mut bench = Bench::new(stream());
+    bench.options.fetch = Duration::from_millis(100);
+    let mut dropped = 0;
+    let input = || bench.small_pages("in").set("batch_size", "8k");
     for _ in 0..4 {
         let host = bench.start(vec![input()]);
         let before = host.instance("in").counters.taken_appends.load(SeqCst);
@@ -89,8 +96,9 @@ fn a_stop_while_paused_for_memory_loses_nothing() {
         bench.wait(&host, "the pause", || {
             host.instance("in").counters.paused_callbacks.load(SeqCst) > 2
         });
-        bench.stop(host);
+        dropped += bench.stop(host).lost_records();
     }
+    assert!(dropped > 0, "nothing lay in the ring: the test asks nothing");
     let host = bench.start(vec![input()]);
     bench.finish(host, "in");
 }

@@ -15,7 +15,7 @@ fn bad_properties_are_refused_in_one_line() {
         ("api", "entra_sign", &["api", "entra_sign", "entra_signins"]),
         ("api", "/no/such/file.yaml", &["api", "/no/such/file.yaml", "cannot be read"]),
         ("api", &not_a_definition, &["api", "broken.yaml", "line"]),
-        ("interval", "soon", &["interval", "soon", "3m"]),
+        ("interval", "soon", &["interval", "soon", "15m"]),
         ("interval", "0s", &["interval", "1s"]),
         ("interval", "5s", &["window", "4s", "interval", "5s"]),
         ("window", "1s", &["window", "1s", "raise window"]),
