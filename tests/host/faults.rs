@@ -221,3 +221,37 @@ fn health_records_say_what_the_contract_says() {
     let url = failed.unwrap()["lookback"]["url"].as_str().unwrap();
     assert!(!url.contains('?'), "{url} has its query");
 }
+
+/// All at once: whatever order it comes in, the books balance.
+#[test]
+fn foul_weather_with_reloads_and_pauses_loses_nothing_and_repeats_nothing() {
+    let mut bench = Bench::new(stream());
+    bench.options.ring_capacity = 4;
+    bench.options.habits.refuse_sometimes(0.2);
+    let names = ["reset", "truncate", "garbage", "stall", "error", "expire_link", "unauthorized"];
+    let rates = names.iter().chain(&["empty_page", "repeat_link", "throttle", "auth_fail"]);
+    let mut weather: serde_json::Map<String, Value> =
+        rates.map(|name| ((*name).to_owned(), json!(0.02))).collect();
+    weather.insert("retry_after".to_owned(), json!("1s"));
+    bench.faults(Value::Object(weather));
+    let input = || {
+        let input = bench.small_pages("in").set("timeout", "2s").set("batch_size", "8k");
+        with(input, "sweeps", "15s/3s")
+    };
+    let mut host = bench.start(vec![input()]);
+    for _ in 0..3 {
+        let before = bench.count("in");
+        bench.wait(&host, "new records", || bench.count("in") > before);
+        host.pause("in");
+        let happened = bench.simulator.truth().len();
+        bench.wait(&host, "new events", || bench.simulator.truth().len() > happened + 100);
+        host.resume("in");
+        host.reload(vec![input()]).unwrap();
+    }
+    // The walk over all of it must come to an end some time.
+    let calm: serde_json::Map<String, Value> =
+        names.iter().map(|name| ((*name).to_owned(), json!(0.0))).collect();
+    bench.faults(Value::Object(calm));
+    bench.finish(host, "in");
+    assert_eq!(bench.simulator.stats().requests_during_retry_after, 0);
+}
