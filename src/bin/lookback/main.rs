@@ -2,6 +2,7 @@
 
 mod apis;
 mod config;
+mod demo;
 mod embedded;
 mod run;
 mod simulate;
@@ -21,16 +22,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Run(Box<run::RunArgs>),
     Apis(apis::ApisArgs),
-    Simulate(simulate::SimulateArgs),
+    Simulate(Box<simulate::SimulateArgs>),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run(args) => return run::run(args),
+        Command::Demo(args) => return demo::run(&args),
+        Command::Run(args) => return run::run(&args),
         Command::Apis(args) => apis::run(&args),
-        Command::Simulate(args) => simulate::run(args).map_err(|error| error.to_string()),
+        Command::Simulate(args) => simulate::run(*args).map_err(|error| error.to_string()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

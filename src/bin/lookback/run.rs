@@ -1,5 +1,7 @@
 //! `lookback run`: hosts the built plugin by a Fluent Bit configuration.
 
+#![allow(clippy::disallowed_methods, reason = "a command has real time limits")]
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -81,10 +83,10 @@ enum Time {
     Iso,
 }
 
-pub(crate) fn run(args: RunArgs) -> ExitCode {
+pub(crate) fn run(args: &RunArgs) -> ExitCode {
     // Before any thread is started.
     let signals = signals::listen();
-    match try_run(&args, &signals) {
+    match try_run(args, &signals) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("lookback: {error}");
@@ -309,12 +311,25 @@ fn find_plugin(args: &RunArgs, config: &Config) -> Result<PathBuf, Box<dyn std::
     };
     let configured =
         config.plugins.iter().map(|it| PathBuf::from(&it.value)).filter(|it| is_ours(it));
-    let beside = std::env::current_exe()?.with_file_name(PLUGIN_FILE);
-    let candidates: Vec<PathBuf> = configured.chain([beside]).collect();
-    if let Some(found) = candidates.iter().find(|path| path.exists()) {
+    match configured.clone().find(|path| path.exists()) {
+        Some(found) => Ok(found),
+        None => beside(configured),
+    }
+}
+
+/// The plugin beside this program, or where the build leaves it: the newer one, lest a stale one is run.
+/// `tried` is what an error names as well.
+pub(crate) fn beside(
+    tried: impl IntoIterator<Item = PathBuf>,
+) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let program = std::env::current_exe()?;
+    let places = ["", "deps"].map(|dir| program.with_file_name(dir).join(PLUGIN_FILE));
+    let built = |path: &&PathBuf| path.metadata().and_then(|data| data.modified()).ok();
+    if let Some(found) = places.iter().filter(|path| path.exists()).max_by_key(built) {
         return Ok(found.clone());
     }
-    let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+    let tried: Vec<String> =
+        tried.into_iter().chain(places).map(|path| path.display().to_string()).collect();
     Err(format!("the plugin is not there: tried {}; name it with --plugin", tried.join(", "))
         .into())
 }

@@ -48,6 +48,8 @@ pub(crate) use self::{
     feed::FeedOptions,
     login::LoginOptions,
     server::Simulator,
+    stats::Stats,
+    truth::Truth,
     world::ListingOptions,
 };
 

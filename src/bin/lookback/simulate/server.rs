@@ -97,6 +97,18 @@ impl Simulator {
         self.shared.world().faults.change(patch)
     }
 
+    /// Lets no more events happen, as `POST /_simulator/pause` does; what happened goes on to show.
+    #[allow(dead_code, reason = "for the demo and for tests")]
+    pub(crate) fn pause(&self) {
+        self.shared.world().feed.pause(self.shared.clock.now());
+    }
+
+    /// Lets events happen again.
+    #[allow(dead_code, reason = "for the demo and for tests")]
+    pub(crate) fn resume(&self) {
+        self.shared.world().feed.resume(self.shared.clock.now());
+    }
+
     /// Stops it, completes the truth file, and gives the last counters.
     pub(crate) fn stop(mut self) -> io::Result<Stats> {
         self.halt();
