@@ -6,7 +6,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::shared::{Level, Shared};
-use super::{Setup, batch};
+use super::{Setup, batch, holds};
+use crate::api::Origin;
 use crate::api::page::{self, Failure, FailureKind, PageReader, Response};
 use crate::auth;
 use crate::clock::Clock;
@@ -15,7 +16,7 @@ use crate::config::{ConfigError, Plan, Secret};
 use crate::encode::health;
 use crate::handoff::Lot;
 use crate::http::{Http, HttpError, Waited};
-use crate::model::Fault;
+use crate::model::{Fault, Now};
 use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
@@ -51,6 +52,9 @@ pub(super) struct Run {
     reader: PageReader,
     http: Http,
     asked: Asked,
+    /// The hosts of the API and of the login service.
+    api: Option<Origin>,
+    login: Option<Origin>,
     health_tag: Option<Arc<str>>,
     /// A commit that failed, to be tried again.
     unsaved: Option<Commit>,
@@ -76,6 +80,8 @@ impl Run {
             engine.state_failed(damage, now);
         }
         Ok(Self {
+            api: Origin::of(&plan.base_url),
+            login: plan.login.as_ref().and_then(|login| Origin::of(&login.token_url)),
             health_tag: plan.health_tag.as_deref().map(Arc::from),
             shared: Arc::clone(&setup.shared),
             state: opened.state,
@@ -111,6 +117,8 @@ impl Run {
     /// Does what the engine says; returns until when there is nothing else to do.
     fn step(&mut self) -> Duration {
         let now = self.clock.now();
+        let held = |origin: &Option<Origin>| origin.as_ref().map(holds::until).unwrap_or_default();
+        self.engine.hold(held(&self.api), held(&self.login));
         let room = self.shared.handoff().ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes);
         match self.engine.next(now, room) {
             Step::Wait(until) => return until,
@@ -146,12 +154,18 @@ impl Run {
         match self.asked {
             Asked::Token => {
                 let grant = answer.and_then(|response| auth::grant(&response, now.wall));
+                if let Err(failure) = &grant {
+                    hold(self.login.as_ref(), failure, now);
+                }
                 self.engine.logged_in(grant, now);
             }
             Asked::Page => match answer {
                 Err(failure) => self.engine.failed(&failure, now),
                 Ok(response) => match page::failure(&response, now.wall) {
-                    Some(failure) => self.engine.failed(&failure, now),
+                    Some(failure) => {
+                        hold(self.api.as_ref(), &failure, now);
+                        self.engine.failed(&failure, now);
+                    }
                     None => self.read(response),
                 },
             },
@@ -278,6 +292,13 @@ impl Run {
             let lot = Lot { bytes, tag: Some(Arc::clone(tag)), records: 1, ..Lot::default() };
             self.shared.handoff().push_health(lot);
         }
+    }
+}
+
+/// Tells the other instances that a host wants to be left alone.
+fn hold(origin: Option<&Origin>, failure: &Failure, now: Now) {
+    if let (Some(origin), FailureKind::Throttled(Some(wait))) = (origin, failure.kind) {
+        holds::hold(origin, now.mono + wait, now.mono);
     }
 }
 

@@ -189,6 +189,12 @@ impl Engine {
         }
     }
 
+    /// The hosts want to be left alone until then, whichever instance they said it to.
+    pub fn hold(&mut self, api: Duration, login: Duration) {
+        self.hold = self.hold.max(api);
+        self.tokens.not_before = self.tokens.not_before.max(login);
+    }
+
     /// The login service answered.
     pub fn logged_in(&mut self, answer: Result<Grant, Failure>, now: Now) {
         match answer {
