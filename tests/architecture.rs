@@ -258,3 +258,12 @@ fn imports_are_read_as_they_are_written() {
     );
     assert!(imports("use std::fmt;").is_empty());
 }
+
+#[test]
+fn the_readme_shows_the_command_that_ci_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ci = fs::read_to_string(root.join(".ci/run")).expect("readable");
+    let command = ci.lines().last().expect("a command");
+    let readme = fs::read_to_string(root.join("README.md")).expect("readable");
+    assert!(readme.lines().any(|line| line == command), "README.md must contain:\n{command}");
+}
