@@ -16,6 +16,7 @@
 mod abi;
 mod guard;
 mod instance;
+mod memory;
 mod metrics;
 mod services;
 
