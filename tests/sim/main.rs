@@ -1,0 +1,15 @@
+//! Deterministic simulation: the engine, the hand-over and the state under virtual time, with an API,
+//! a host and a machine that fail in every way they can. No sockets, no threads, no sleeping: months
+//! of polling pass in seconds, and a seed that fails fails again.
+
+mod api;
+mod clock;
+mod event;
+mod fuse;
+mod host;
+mod ledger;
+mod plans;
+mod random;
+mod record;
+mod shell;
+mod sim;
