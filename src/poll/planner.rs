@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::progress::Progress;
+use crate::config::sweeps::Sweep;
 use crate::model::{TimeRange, Timestamp};
 
 /// What a live poll reads, and what it leaves to the catch-up.
@@ -53,6 +54,14 @@ pub fn live(progress: &Progress, rules: LiveRules, now: Timestamp) -> LivePlan {
     LivePlan { range: TimeRange::new(regular, now), hole: Some(TimeRange::new(resume, regular)) }
 }
 
+/// Where a sweep begins that follows one which began at `last`.
+///
+/// Late, it reads as much further back as it is late, so that every event keeps `depth - every` to
+/// show up in.
+pub fn sweep_from(sweep: Sweep, last: Timestamp, now: Timestamp) -> Timestamp {
+    now.min(last + sweep.every) - sweep.depth
+}
+
 /// Takes a slice of at most `length` from the fresh end of `unread`.
 pub fn cut(unread: &mut Vec<TimeRange>, length: Duration) -> Option<TimeRange> {
     let last = unread.last_mut()?;
@@ -91,6 +100,12 @@ pub fn remove(ranges: &mut Vec<TimeRange>, gone: TimeRange) {
         [before, after]
     });
     *ranges = parts.filter(|range| !range.is_empty()).collect();
+}
+
+/// The parts of ranges that lie after `limit`.
+pub fn after(ranges: &[TimeRange], limit: Timestamp) -> Vec<TimeRange> {
+    let part = |range: &TimeRange| TimeRange::new(range.from.max(limit), range.to);
+    ranges.iter().map(part).filter(|range| !range.is_empty()).collect()
 }
 
 /// The part of a range that lies before `limit`, where the API no longer answers.

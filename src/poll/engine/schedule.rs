@@ -95,15 +95,18 @@ impl Engine {
     fn sweep(&mut self, index: usize, now: Now) -> Result<Job, Duration> {
         let sweep = self.plan.schedule.sweeps[index];
         let last = self.progress.sweep(sweep.depth);
-        if let Some(last) = last.filter(|last| !last.unread.is_empty()) {
-            return Ok(Job::new(last.unread.clone(), now));
+        let limit = now.wall - self.plan.schedule.reach;
+        let unread = last.map_or_else(Vec::new, |last| planner::after(&last.unread, limit));
+        if !unread.is_empty() {
+            return Ok(Job::new(unread, now));
         }
         let began = last.map_or(now.wall, |last| last.began.min(now.wall));
         let since = now.wall.since(began);
         if since < sweep.every {
             return Err(now.mono + (sweep.every - since));
         }
-        let from = (now.wall - sweep.depth).max(self.progress.origin);
+        let from = planner::sweep_from(sweep, began, now.wall);
+        let from = from.max(self.progress.origin).max(limit);
         Ok(Job::new(vec![TimeRange::new(from, now.wall)], now))
     }
 
