@@ -132,8 +132,7 @@ impl Api {
             self.fail(trouble, link, now)?;
         }
         self.check_token(spec)?;
-        let (at, end, shown) =
-            if link { position(&spec.url) } else { self.first(&spec.url, now)? };
+        let (at, end, shown) = if link { position(&spec.url) } else { self.first(&spec.url, now)? };
         Ok(self.page(at, end, shown))
     }
 

@@ -7,8 +7,8 @@ use crate::api::{Api, Fault, Trouble};
 use crate::clock::{DAY, HOUR, MINUTE, SECOND};
 use crate::event::{self, Lateness};
 use crate::host::Habits;
-use crate::sim::{self, Incident, Scenario};
 use crate::plans;
+use crate::sim::{self, Incident, Scenario};
 
 const SEEDS: u64 = 200;
 
@@ -73,11 +73,8 @@ fn scenario(seed: u64) -> Scenario {
         ("tick_bytes", if small { "8k" } else { "16M" }),
         ("rate_limit", rate),
     ];
-    let plan = if dice.0.bool() {
-        plans::plan(&properties)
-    } else {
-        plans::plan_with_login(&properties)
-    };
+    let plan =
+        if dice.0.bool() { plans::plan(&properties) } else { plans::plan_with_login(&properties) };
     let (depth, every) = sim::deepest(&plan);
 
     let begin = DAY * 40;
@@ -134,13 +131,13 @@ fn incidents(
     clock_step: i64,
 ) -> Vec<(Duration, Incident)> {
     let mut all = Vec::new();
-    let downs = |dice: &mut Dice| dice.span(SECOND, HOUR * 12);
+    let downs = |dice: &mut Dice, at| dice.span(SECOND, HOUR * 12).min(to - at);
     for (at, _) in dice.spans(2.0, from, to, SECOND * 30) {
-        all.push((at, Incident::Crash { down: downs(dice) }));
+        all.push((at, Incident::Crash { down: downs(dice, at) }));
     }
     for (at, _) in dice.spans(2.0, from, to, SECOND * 30) {
         let tells = dice.0.u8(..5) > 0;
-        all.push((at, Incident::Stop { down: downs(dice), tells }));
+        all.push((at, Incident::Stop { down: downs(dice, at), tells }));
     }
     for (begin, end) in dice.spans(2.0, from, to, HOUR * 2) {
         all.extend([(begin, Incident::Pause), (end, Incident::Resume)]);
@@ -174,6 +171,9 @@ impl Drop for Naming {
 fn check(seed: u64) {
     let naming = Naming(seed);
     let scenario = scenario(seed);
+    if number("LOOKBACK_SIM_SEED").is_some() {
+        eprintln!("{}\n{:#?}", scenario.plan.summary(), scenario.incidents);
+    }
     let (plan, events) = (scenario.plan.clone(), scenario.events.clone());
     let stepped = |(_, incident): &(_, Incident)| matches!(incident, Incident::ClockSteps(_));
     let clocks_off = if scenario.incidents.iter().any(stepped) { HOUR } else { Duration::ZERO };

@@ -20,9 +20,14 @@ use crate::shell::{Shell, World};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incident {
     /// `kill -9`, and a new process after a while.
-    Crash { down: Duration },
+    Crash {
+        down: Duration,
+    },
     /// A clean stop, and a new process after a while; whether the host tells what it has stored.
-    Stop { down: Duration, tells: bool },
+    Stop {
+        down: Duration,
+        tells: bool,
+    },
     /// The host is short of memory.
     Pause,
     Resume,
