@@ -5,6 +5,7 @@
 mod api;
 mod clock;
 mod event;
+mod every_step;
 mod fuse;
 mod host;
 mod ledger;
@@ -13,3 +14,4 @@ mod random;
 mod record;
 mod shell;
 mod sim;
+mod table;
