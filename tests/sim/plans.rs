@@ -43,7 +43,8 @@ pub(crate) fn plan_with_login(properties: &[(&str, &str)]) -> Arc<Plan> {
 /// The same, of an API that keeps its events for so long.
 pub(crate) fn plan_with_reach(reach: &str, properties: &[(&str, &str)]) -> Arc<Plan> {
     let limits = format!("range: {reach}, reach: {reach}");
-    of(&DEFINITION.replace("range: 24h, reach: 30d", &limits), properties)
+    let definition = DEFINITION.replace("range: 24h, reach: 30d", &limits);
+    of(&definition.replace("sweeps: 4h/1h, 48h/16h", "sweeps: off"), properties)
 }
 
 fn of(definition: &str, properties: &[(&str, &str)]) -> Arc<Plan> {

@@ -59,7 +59,6 @@ pub(crate) struct Outcome {
     pub(crate) steps: u64,
     /// Records that the API served.
     pub(crate) served: u64,
-    pub(crate) requests: u64,
     pub(crate) reports: Vec<Report>,
 }
 
@@ -233,7 +232,6 @@ impl Sim {
             ledger: self.world.ledger,
             steps: self.world.fuse.steps,
             served: self.world.api.served,
-            requests: self.world.api.requests,
             reports: self.reports,
         }
     }
