@@ -58,6 +58,11 @@ impl Walk {
         fresh && self.pages < PAGES_MAX
     }
 
+    /// Whether it has not begun yet, and would ask for what lies before `limit`.
+    pub fn begins_before(&self, limit: Timestamp) -> bool {
+        self.next.is_none() && self.slice.from < limit
+    }
+
     /// Begins again.
     pub fn restart(&mut self) {
         *self = Self::new(self.slice);

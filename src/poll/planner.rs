@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::progress::Progress;
+use crate::config::sweeps::Sweep;
 use crate::model::{TimeRange, Timestamp};
 
 /// What a live poll reads, and what it leaves to the catch-up.
@@ -23,6 +24,8 @@ pub struct LiveRules {
     pub window: Duration,
     /// How far back this one reads: `window`, or more if it has been widened.
     pub widened: Duration,
+    /// How far back the API answers.
+    pub reach: Duration,
 }
 
 /// Plans a live poll.
@@ -47,10 +50,18 @@ pub fn live(progress: &Progress, rules: LiveRules, now: Timestamp) -> LivePlan {
     if resume >= regular {
         return LivePlan { range: TimeRange::new(regular.min(now), now), hole: None };
     }
-    if regular.since(resume) <= rules.window {
+    if regular.since(resume) <= rules.window && now.since(resume) <= rules.reach {
         return LivePlan { range: TimeRange::new(resume, now), hole: None };
     }
     LivePlan { range: TimeRange::new(regular, now), hole: Some(TimeRange::new(resume, regular)) }
+}
+
+/// Where a sweep begins that follows one which began at `last`.
+///
+/// Late, it reads as much further back as it is late, so that every event keeps `depth - every` to
+/// show up in.
+pub fn sweep_from(sweep: Sweep, last: Timestamp, now: Timestamp) -> Timestamp {
+    now.min(last + sweep.every) - sweep.depth
 }
 
 /// Takes a slice of at most `length` from the fresh end of `unread`.
@@ -91,6 +102,12 @@ pub fn remove(ranges: &mut Vec<TimeRange>, gone: TimeRange) {
         [before, after]
     });
     *ranges = parts.filter(|range| !range.is_empty()).collect();
+}
+
+/// The parts of ranges that lie after `limit`.
+pub fn after(ranges: &[TimeRange], limit: Timestamp) -> Vec<TimeRange> {
+    let part = |range: &TimeRange| TimeRange::new(range.from.max(limit), range.to);
+    ranges.iter().map(part).filter(|range| !range.is_empty()).collect()
 }
 
 /// The part of a range that lies before `limit`, where the API no longer answers.
@@ -150,6 +167,7 @@ mod tests {
             interval: Duration::from_secs(180),
             window: Duration::from_secs(1_800),
             widened: Duration::from_secs(1_800),
+            reach: Duration::from_secs(86_400),
         };
         let progress = Progress { live_until: live_until.map(at), ..Progress::new(at(-1_800)) };
         live(&progress, rules, at(now))
@@ -190,6 +208,19 @@ mod tests {
             plan(Some(13_600), 10_000),
             LivePlan { range: range(8_200, 10_000), hole: None }
         );
+    }
+
+    #[test]
+    fn a_poll_never_reads_past_the_apis_reach() {
+        let rules = LiveRules {
+            interval: Duration::from_secs(180),
+            window: Duration::from_secs(3_000),
+            widened: Duration::from_secs(3_000),
+            reach: Duration::from_secs(4_000),
+        };
+        let progress = Progress { live_until: Some(at(8_000)), ..Progress::new(at(0)) };
+        let expected = LivePlan { range: range(7_000, 10_000), hole: Some(range(5_000, 7_000)) };
+        assert_eq!(live(&progress, rules, at(10_000)), expected);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{State, StateError};
-use crate::model::{Bucket, EventKey};
+use crate::model::{Bucket, EventKey, IdHash};
 use crate::poll::progress::{Commit, Progress};
 
 /// Ids and progress of one source.
@@ -35,14 +35,21 @@ impl State for MemoryState {
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError> {
         self.check()?;
         self.ids.extend(&commit.keys);
-        self.ids.retain(|key| key.bucket == Bucket::UNTIMED || key.bucket >= commit.expire_before);
+        let kept = self.ids.split_off(&first_of(commit.expire_before));
+        let old = std::mem::replace(&mut self.ids, kept);
+        self.ids.extend(old.range(..first_of(Bucket(i64::MIN + 1))));
         self.progress = Some(commit.progress.clone());
         Ok(self.ids.len() as u64)
     }
 
     fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError> {
         self.check()?;
-        self.ids.iter().filter(|key| key.bucket >= from).for_each(|key| show(*key));
+        self.ids.range(first_of(from)..).for_each(|key| show(*key));
         Ok(())
     }
+}
+
+/// What sorts before every id of a bucket.
+fn first_of(bucket: Bucket) -> EventKey {
+    EventKey { bucket, id: IdHash(0) }
 }

@@ -17,7 +17,7 @@ use super::condition::Condition;
 use super::dedup::Dedup;
 use super::job::{Kind, Lane};
 use super::lateness::Lateness;
-use super::planner::SliceLength;
+use super::planner::{self, SliceLength};
 use super::progress::{Commit, Mark, Progress, SweepProgress};
 use super::rate::RateLimit;
 use super::report::{Pulse, Report};
@@ -206,11 +206,14 @@ impl Engine {
         let resume = progress.live_until.unwrap_or(progress.origin) - schedule.window;
         let holes = progress.holes.first().map(|hole| hole.from);
         let jobs = self.lanes.iter().filter_map(|lane| lane.job.as_ref()).map(|job| job.oldest());
-        let unread =
-            progress.sweeps.iter().filter_map(|sweep| sweep.unread.first()).map(|r| r.from);
+        let sweeps = schedule.sweeps.iter().filter_map(|sweep| {
+            let last = progress.sweep(sweep.depth)?;
+            let next = planner::sweep_from(*sweep, last.began, now);
+            Some(last.unread.first().map_or(next, |range| range.from.min(next)))
+        });
         let shown = self.lanes.iter().filter_map(|lane| lane.oldest_shown);
         let oldest =
-            jobs.chain(holes).chain(shown).chain(unread).chain([resume, now - deepest]).min();
+            jobs.chain(holes).chain(shown).chain(sweeps).chain([resume, now - deepest]).min();
         Bucket::of(oldest.unwrap_or(resume) - MARGIN)
     }
 

@@ -6,11 +6,14 @@ use super::{Engine, Step};
 use crate::api::RequestSpec;
 use crate::api::request;
 use crate::config::Secret;
-use crate::model::{Now, TimeRange};
-use crate::poll::job::{Job, Kind};
+use crate::model::{Now, TimeRange, Timestamp};
+use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::planner::{self, LiveRules};
 use crate::poll::progress::Mark;
 use crate::poll::report::Report;
+
+/// What will lie past the API's reach before the request is there is not asked for.
+const EDGE: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// What to do now. Without `room` for more records, nothing is asked.
@@ -55,6 +58,7 @@ impl Engine {
             interval: schedule.interval,
             window: schedule.window,
             widened: self.widened,
+            reach: schedule.reach,
         };
         let plan = planner::live(&self.progress, rules, now.wall);
         self.next_live = now.mono + schedule.interval;
@@ -81,9 +85,14 @@ impl Engine {
         Ok(job)
     }
 
+    /// The oldest moment to plan for: within the API's reach for long enough to be asked for.
+    fn edge(&self, now: Now) -> Timestamp {
+        now.wall - self.plan.schedule.reach + EDGE
+    }
+
     /// Reports and closes the holes that lie past the API's reach.
     fn give_up_on_what_is_gone(&mut self, now: Now) {
-        let limit = now.wall - self.plan.schedule.reach;
+        let limit = self.edge(now);
         let gone: Vec<TimeRange> =
             self.progress.holes.iter().filter_map(|hole| planner::before(*hole, limit)).collect();
         for range in gone {
@@ -95,15 +104,18 @@ impl Engine {
     fn sweep(&mut self, index: usize, now: Now) -> Result<Job, Duration> {
         let sweep = self.plan.schedule.sweeps[index];
         let last = self.progress.sweep(sweep.depth);
-        if let Some(last) = last.filter(|last| !last.unread.is_empty()) {
-            return Ok(Job::new(last.unread.clone(), now));
+        let limit = self.edge(now);
+        let unread = last.map_or_else(Vec::new, |last| planner::after(&last.unread, limit));
+        if !unread.is_empty() {
+            return Ok(Job::new(unread, now));
         }
         let began = last.map_or(now.wall, |last| last.began.min(now.wall));
         let since = now.wall.since(began);
         if since < sweep.every {
             return Err(now.mono + (sweep.every - since));
         }
-        let from = (now.wall - sweep.depth).max(self.progress.origin);
+        let from = planner::sweep_from(sweep, began, now.wall);
+        let from = from.max(self.progress.origin).max(limit);
         Ok(Job::new(vec![TimeRange::new(from, now.wall)], now))
     }
 
@@ -129,7 +141,14 @@ impl Engine {
             Kind::Live => self.plan.schedule.range_max,
             Kind::CatchUp | Kind::Sweep(_) => self.slices.get(),
         };
-        let walk = self.lanes[lane].job.as_mut().and_then(|job| job.walk(length));
+        let limit = now.wall - self.plan.schedule.reach;
+        let Lane { kind, job, .. } = &mut self.lanes[lane];
+        let walk = job.as_mut().and_then(|job| job.walk(length));
+        if *kind != Kind::Live && walk.as_ref().is_some_and(|walk| walk.begins_before(limit)) {
+            // Too late by now for some of it: what can still be had is planned anew.
+            *job = None;
+            return Step::Wait(now.mono);
+        }
         let Some(walk) = walk else {
             self.finish(lane, now);
             return Step::Wait(now.mono);

@@ -1,0 +1,218 @@
+//! The API: answers ranges page by page as of the walk's first page, and fails as it is told to.
+//! It checks that its client keeps to what was agreed: the budget, and every `Retry-After`.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use in_lookback::api::RequestSpec;
+use in_lookback::api::page::{Failure, FailureKind};
+use in_lookback::config::Secret;
+use in_lookback::model::Timestamp;
+use in_lookback::poll::tokens::Grant;
+use url::Url;
+
+use crate::clock::{MINUTE, time};
+use crate::event::Happening;
+
+/// What is wrong with the API for a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    /// Every request fails.
+    Down,
+    /// The login service fails.
+    NoLogin,
+    /// Every request is told to come back so much later.
+    Throttled(Duration),
+    /// This share of requests fails, by bodies cut short, errors, and links that died.
+    Flaky(f64),
+    /// Pages take so long.
+    Slow(Duration),
+}
+
+/// A trouble, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+    pub(crate) trouble: Trouble,
+}
+
+/// What a request for a page comes to.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Events, by index.
+    pub(crate) events: Vec<usize>,
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Api {
+    events: Rc<[Happening]>,
+    page: usize,
+    faults: Vec<Fault>,
+    latency: Duration,
+    per_minute: usize,
+    /// How far back it answers; further back it refuses.
+    reach: Duration,
+    rng: fastrand::Rng,
+    closed_until: Duration,
+    asked: VecDeque<Duration>,
+    tokens: u64,
+    refused_token: u64,
+    /// Records served, each as often as it was.
+    pub(crate) served: u64,
+}
+
+impl Api {
+    pub(crate) fn new(events: Rc<[Happening]>, page: usize, per_minute: u32, seed: u64) -> Self {
+        Self {
+            events,
+            page,
+            faults: Vec::new(),
+            latency: Duration::from_millis(200),
+            per_minute: per_minute as usize,
+            reach: Duration::MAX,
+            rng: fastrand::Rng::with_seed(seed),
+            closed_until: Duration::ZERO,
+            asked: VecDeque::new(),
+            tokens: 0,
+            refused_token: 0,
+            served: 0,
+        }
+    }
+
+    pub(crate) fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// What is further back than `reach` it refuses to answer.
+    pub(crate) fn with_reach(mut self, reach: Duration) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// A new process knows nothing of what the one before was told.
+    pub(crate) fn forget_client(&mut self) {
+        self.closed_until = Duration::ZERO;
+        self.asked.clear();
+    }
+
+    /// How long the answer to a request sent now takes.
+    pub(crate) fn delay(&mut self, now: Duration) -> Duration {
+        let slow = self.troubles(now).find_map(|trouble| match trouble {
+            Trouble::Slow(by) => Some(by),
+            _ => None,
+        });
+        slow.unwrap_or(self.latency).mul_f64(0.5 + self.rng.f64() * 0.5)
+    }
+
+    /// Answers a login.
+    pub(crate) fn login(&mut self, now: Duration) -> Result<Grant, Failure> {
+        let down = self.troubles(now).any(|trouble| matches!(trouble, Trouble::NoLogin));
+        if down {
+            return Err(failure(FailureKind::Transient, 500));
+        }
+        self.tokens += 1;
+        let token = Secret::new(self.tokens.to_string());
+        Ok(Grant { token, expires_in: MINUTE * 60 })
+    }
+
+    /// Answers a request for a page.
+    pub(crate) fn answer(&mut self, spec: &RequestSpec, now: Duration) -> Result<Page, Failure> {
+        self.check_client(now);
+        let link = spec.url.path() == "/next";
+        let troubles: Vec<Trouble> = self.troubles(now).collect();
+        for trouble in troubles {
+            self.fail(trouble, link, now)?;
+        }
+        self.check_token(spec)?;
+        let (at, end, shown) = if link { position(&spec.url) } else { self.first(&spec.url, now)? };
+        Ok(self.page(at, end, shown))
+    }
+
+    fn troubles(&self, now: Duration) -> impl Iterator<Item = Trouble> {
+        let running = self.faults.iter().filter(move |fault| fault.from <= now && now < fault.to);
+        running.map(|fault| fault.trouble)
+    }
+
+    fn check_client(&mut self, now: Duration) {
+        assert!(now >= self.closed_until, "asked while a Retry-After runs");
+        self.asked.retain(|asked| *asked + MINUTE > now);
+        self.asked.push_back(now);
+        assert!(self.asked.len() <= self.per_minute, "asked more often than agreed");
+    }
+
+    fn fail(&mut self, trouble: Trouble, link: bool, now: Duration) -> Result<(), Failure> {
+        match trouble {
+            Trouble::Down => Err(failure(FailureKind::Transient, 503)),
+            Trouble::Throttled(wait) => {
+                self.closed_until = now + wait;
+                Err(failure(FailureKind::Throttled(Some(wait)), 429))
+            }
+            Trouble::Flaky(share) if self.rng.f64() < share => match self.rng.u8(..4) {
+                0 if link => Err(failure(FailureKind::Refused, 410)),
+                1 => Err(failure(FailureKind::Throttled(None), 429)),
+                2 => Err(failure(FailureKind::Transient, 200)),
+                _ => Err(failure(FailureKind::Transient, 500)),
+            },
+            Trouble::NoLogin | Trouble::Flaky(_) | Trouble::Slow(_) => Ok(()),
+        }
+    }
+
+    /// A token is good for a while, and now and then for less than it promised.
+    fn check_token(&mut self, spec: &RequestSpec) -> Result<(), Failure> {
+        let Some(authorization) = &spec.authorization else { return Ok(()) };
+        assert_eq!(authorization.expose(), format!("Bearer {}", self.tokens));
+        if self.rng.u16(..500) == 0 {
+            self.refused_token = self.tokens;
+        }
+        if self.refused_token == self.tokens {
+            return Err(failure(FailureKind::Unauthorized, 401));
+        }
+        Ok(())
+    }
+
+    /// Where a walk begins and ends, and as of when it shows events.
+    fn first(&self, url: &Url, now: Duration) -> Result<(usize, usize, Duration), Failure> {
+        let (from, to) = range(url);
+        if now > time(from).saturating_add(self.reach) {
+            return Err(failure(FailureKind::Refused, 400));
+        }
+        let (from, to) = (time(from), time(to));
+        let at = self.events.partition_point(|event| event.happened < from);
+        let end = self.events.partition_point(|event| event.happened <= to);
+        Ok((at, end, now))
+    }
+
+    fn page(&mut self, at: usize, end: usize, shown: Duration) -> Page {
+        let mut events: Vec<usize> = Vec::new();
+        let visible = (at..end).filter(|index| self.events[*index].visible <= shown);
+        events.extend(visible.take(self.page + 1));
+        let more = (events.len() > self.page).then(|| events.pop()).flatten();
+        self.served += events.len() as u64;
+        let next = more.map(|at| format!("/next?at={at}&end={end}&shown={}", shown.as_nanos()));
+        Page { events, next }
+    }
+}
+
+/// The range that a first page's URL asks for.
+pub(crate) fn range(url: &Url) -> (Timestamp, Timestamp) {
+    let moment = |name| Timestamp::parse(&parameter(url, name)).expect("a moment");
+    (moment("from"), moment("to"))
+}
+
+fn position(url: &Url) -> (usize, usize, Duration) {
+    let number = |name| parameter(url, name).parse::<u64>().expect("a number");
+    (number("at") as usize, number("end") as usize, Duration::from_nanos(number("shown")))
+}
+
+fn parameter(url: &Url, name: &str) -> String {
+    let found = url.query_pairs().find(|(found, _)| found == name);
+    found.unwrap_or_else(|| panic!("{url} has no {name}")).1.into_owned()
+}
+
+pub(crate) fn failure(kind: FailureKind, status: u16) -> Failure {
+    Failure { kind, status, error: String::new() }
+}

@@ -1,0 +1,101 @@
+//! What happened, and when the API shows it.
+
+use std::time::Duration;
+
+use in_lookback::api::page::Event;
+use in_lookback::model::{Bucket, EventKey, IdHash, Seen};
+
+use crate::clock::{DAY, HOUR, MINUTE, SECOND, moment};
+
+/// An event, by true time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Happening {
+    pub(crate) happened: Duration,
+    pub(crate) visible: Duration,
+}
+
+impl Happening {
+    pub(crate) fn late_by(&self) -> Duration {
+        self.visible - self.happened
+    }
+}
+
+/// The event of an index as a page shows it. Its id tells the index.
+pub(crate) fn shown(index: usize, happening: &Happening) -> Event<'static> {
+    let time = moment(happening.happened);
+    let spread = (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let id = IdHash((index as u128) << 64 | u128::from(spread));
+    let key = EventKey { bucket: Bucket::of(time), id };
+    Event { seen: Seen { key, time, fault: None }, raw: "" }
+}
+
+/// The index of the event with this key.
+pub(crate) fn index(key: &EventKey) -> usize {
+    (key.id.0 >> 64) as usize
+}
+
+/// How late events show: weights, and uniform or exponential spans.
+#[derive(Clone, Debug)]
+pub(crate) struct Lateness(Vec<(f64, Shape)>);
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Exponential(Duration),
+    Uniform(Duration, Duration),
+}
+
+impl Lateness {
+    /// As sign-in logs are: most within minutes, a tail of days.
+    pub(crate) fn sign_ins() -> Self {
+        Self(vec![
+            (0.95, Shape::Exponential(MINUTE)),
+            (0.04, Shape::Uniform(MINUTE * 2, MINUTE * 30)),
+            (0.008, Shape::Uniform(MINUTE * 30, HOUR * 6)),
+            (0.0015, Shape::Uniform(HOUR * 6, HOUR * 48)),
+            (0.0005, Shape::Uniform(DAY * 2, DAY * 9)),
+        ])
+    }
+
+    /// Most within the window, some up to `most`.
+    pub(crate) fn up_to(window: Duration, most: Duration) -> Self {
+        Self(vec![
+            (0.8, Shape::Exponential(SECOND * 40)),
+            (0.15, Shape::Uniform(Duration::ZERO, window)),
+            (0.05, Shape::Uniform(Duration::ZERO, most)),
+        ])
+    }
+
+    fn draw(&self, rng: &mut fastrand::Rng) -> Duration {
+        let mut left = rng.f64();
+        let found = self.0.iter().find(|(weight, _)| {
+            left -= weight;
+            left < 0.0
+        });
+        match found.or(self.0.last()).expect("a model has parts").1 {
+            Shape::Exponential(mean) => mean.mul_f64(-(1.0 - rng.f64()).ln()),
+            Shape::Uniform(from, to) => from + (to - from).mul_f64(rng.f64()),
+        }
+    }
+}
+
+/// So many events, evenly likely between two times, in the order in which they happened.
+pub(crate) fn happenings(
+    count: usize,
+    from: Duration,
+    to: Duration,
+    lateness: &Lateness,
+    rng: &mut fastrand::Rng,
+) -> Vec<Happening> {
+    let mut times: Vec<Duration> =
+        (0..count).map(|_| from + (to - from).mul_f64(rng.f64())).collect();
+    times.sort_unstable();
+    let late = |happened| Happening { happened, visible: happened + lateness.draw(rng) };
+    times.into_iter().map(late).collect()
+}
+
+/// The API shows nothing new between two times, and then all of it at once.
+pub(crate) fn stall(events: &mut [Happening], from: Duration, to: Duration) {
+    for event in events.iter_mut().filter(|event| from <= event.visible && event.visible < to) {
+        event.visible = to;
+    }
+}

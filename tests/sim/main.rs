@@ -1,0 +1,21 @@
+//! Deterministic simulation: the engine, the hand-over and the state under virtual time, with an API,
+//! a host and a machine that fail in every way they can. No sockets, no threads, no sleeping: months
+//! of polling pass in seconds, and a seed that fails fails again.
+
+mod api;
+mod clock;
+mod event;
+mod every_step;
+mod fuse;
+mod hand;
+mod host;
+mod ledger;
+mod noise;
+mod plans;
+mod random;
+mod reach;
+mod record;
+mod schedule;
+mod shell;
+mod sim;
+mod table;

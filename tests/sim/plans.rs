@@ -1,0 +1,55 @@
+//! Plans for the test API.
+
+use std::sync::Arc;
+
+use in_lookback::api::Definition;
+use in_lookback::config::{Plan, Raw};
+
+const DEFINITION: &str = "
+name: test
+title: The simulation's API
+base_url: https://api.example
+auth: {kind: none}
+request:
+  path: /e
+  query: {from: '{from}', to: '{to}'}
+records: /value
+id: /id
+time: /time
+next: {link: /next}
+limits: {page: 1000, range: 24h, reach: 30d, requests_per_minute: 30}
+window: 20m
+sweeps: 4h/1h, 48h/16h
+";
+
+const LOGIN: &str = "
+auth:
+  kind: oauth2
+  token_url: https://login.example/token
+  scope: test
+";
+
+/// A plan with these properties.
+pub(crate) fn plan(properties: &[(&str, &str)]) -> Arc<Plan> {
+    of(DEFINITION, properties)
+}
+
+/// The same, of an API that wants a token.
+pub(crate) fn plan_with_login(properties: &[(&str, &str)]) -> Arc<Plan> {
+    let login = [("client_id", "x"), ("client_secret", "x")];
+    of(&DEFINITION.replace("auth: {kind: none}", LOGIN), &[properties, &login].concat())
+}
+
+/// The same, of an API that keeps its events for so long.
+pub(crate) fn plan_with_reach(reach: &str, properties: &[(&str, &str)]) -> Arc<Plan> {
+    let limits = format!("range: {reach}, reach: {reach}");
+    let definition = DEFINITION.replace("range: 24h, reach: 30d", &limits);
+    of(&definition.replace("sweeps: 4h/1h, 48h/16h", "sweeps: off"), properties)
+}
+
+fn of(definition: &str, properties: &[(&str, &str)]) -> Arc<Plan> {
+    let definition = Definition::parse(definition).expect("a good definition");
+    let mut raw = Raw::default();
+    properties.iter().for_each(|(name, value)| raw.set(name, value));
+    Arc::new(Plan::new(&raw, definition).expect("a good plan"))
+}

@@ -1,0 +1,206 @@
+//! Scenarios with everything at random. A seed that fails is named, and can be run again alone:
+//! `LOOKBACK_SIM_SEED=17`; `LOOKBACK_SIM_SEEDS=5000` runs more of them.
+
+use std::time::Duration;
+
+use crate::api::{Api, Fault, Trouble};
+use crate::clock::{DAY, HOUR, MINUTE, SECOND};
+use crate::event::{self, Lateness};
+use crate::host::Habits;
+use crate::plans;
+use crate::sim::{self, Incident, Scenario};
+
+const SEEDS: u64 = 200;
+
+/// The clock is wrong by this much at most.
+const CLOCK_STEP: i64 = 3_600;
+
+const SWEEPS: [&str; 5] =
+    ["off", "2h/30m", "3h/1h, 20h/5h", "6h/2h, 24h/6h", "4h/1h, 12h/6h, 30h/12h"];
+
+/// Chance, in the words that scenarios need.
+struct Dice(fastrand::Rng);
+
+impl Dice {
+    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.0.usize(..choices.len())]
+    }
+
+    fn within(&mut self, from: Duration, to: Duration) -> Duration {
+        from + (to - from).mul_f64(self.0.f64())
+    }
+
+    /// Mostly short, now and then very long.
+    fn span(&mut self, least: Duration, most: Duration) -> Duration {
+        let octaves = (most.as_secs_f64() / least.as_secs_f64()).log2();
+        least.mul_f64((octaves * self.0.f64()).exp2())
+    }
+
+    /// Spans of trouble, `per_day` of them on average.
+    fn spans(
+        &mut self,
+        per_day: f64,
+        from: Duration,
+        to: Duration,
+        most: Duration,
+    ) -> Vec<(Duration, Duration)> {
+        let count = (per_day * 2.0 * self.0.f64() * (to - from).as_secs_f64() / 86_400.0).round();
+        let span = |_| {
+            let begin = self.within(from, to);
+            (begin, (begin + self.span(SECOND * 20, most)).min(to))
+        };
+        (0..count as usize).map(span).collect()
+    }
+}
+
+fn scenario(seed: u64) -> Scenario {
+    let mut dice = Dice(fastrand::Rng::with_seed(seed));
+    let interval = dice.one_of(&[1, 3, 3, 5, 15]);
+    let window = interval * dice.0.u32(2..=8);
+    let sweeps = dice.one_of(&SWEEPS);
+    let commit_delay = dice.one_of(&["1s", "5s", "5s", "20s"]);
+    let small = dice.0.bool();
+    let rate = dice.one_of(&["30", "120", "600"]);
+    let properties = [
+        ("interval", &*format!("{interval}m")),
+        ("window", &format!("{window}m")),
+        ("sweeps", sweeps),
+        ("start", dice.one_of(&["10m", "6h", "2d"])),
+        ("widen", dice.one_of(&["on", "off"])),
+        ("heartbeat", dice.one_of(&["5m", "1h", "off"])),
+        ("commit_delay", commit_delay),
+        ("batch_size", if small { "4k" } else { "2M" }),
+        ("tick_bytes", if small { "8k" } else { "16M" }),
+        ("rate_limit", rate),
+    ];
+    let plan =
+        if dice.0.bool() { plans::plan(&properties) } else { plans::plan_with_login(&properties) };
+    let (depth, every) = sim::deepest(&plan);
+
+    let begin = DAY * 40;
+    let calm = begin + DAY.mul_f64(1.0 + 2.0 * dice.0.f64());
+    let end = calm + every * 2 + HOUR * 3;
+    let lateness = Lateness::up_to(plan.schedule.window, depth - every);
+    let count = dice.0.usize(300..3_000);
+    let mut events = event::happenings(count, begin - DAY * 2, end, &lateness, &mut dice.0);
+    for (from, to) in dice.spans(0.3, begin, calm, HOUR * 2) {
+        event::stall(&mut events, from, to);
+    }
+    let events: std::rc::Rc<[_]> = events.into();
+    let page = dice.one_of(&[20, 50, 1_000]);
+    let faults = faults(&mut dice, begin, calm);
+    let steps = if sweeps == "off" { 0 } else { CLOCK_STEP };
+    Scenario {
+        api: Api::new(events.clone(), page, plan.schedule.rate_limit, seed).with_faults(faults),
+        incidents: incidents(&mut dice, begin, calm, steps),
+        habits: Habits {
+            lots_max: dice.one_of(&[1, 3, 1_000]),
+            refuses: dice.one_of(&[0.0, 0.0, 0.3]),
+        },
+        plan,
+        events,
+        begin,
+        end,
+        burns_at: None,
+        seed,
+    }
+}
+
+fn faults(dice: &mut Dice, from: Duration, to: Duration) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let often = [(0.5, HOUR * 10), (0.5, HOUR), (1.0, HOUR), (2.0, HOUR * 6), (1.0, HOUR)];
+    for (kind, (per_day, most)) in often.into_iter().enumerate() {
+        for (from, to) in dice.spans(per_day, from, to, most) {
+            let trouble = match kind {
+                0 => Trouble::Down,
+                1 => Trouble::NoLogin,
+                2 => Trouble::Throttled(dice.span(SECOND, MINUTE * 20)),
+                3 => Trouble::Flaky(0.4 * dice.0.f64()),
+                _ => Trouble::Slow(dice.span(SECOND, SECOND * 50)),
+            };
+            faults.push(Fault { from, to, trouble });
+        }
+    }
+    faults
+}
+
+fn incidents(
+    dice: &mut Dice,
+    from: Duration,
+    to: Duration,
+    clock_step: i64,
+) -> Vec<(Duration, Incident)> {
+    let mut all = Vec::new();
+    let downs = |dice: &mut Dice, at| dice.span(SECOND, HOUR * 12).min(to - at);
+    for (at, _) in dice.spans(2.0, from, to, SECOND * 30) {
+        all.push((at, Incident::Crash { down: downs(dice, at) }));
+    }
+    for (at, _) in dice.spans(2.0, from, to, SECOND * 30) {
+        let tells = dice.0.u8(..5) > 0;
+        all.push((at, Incident::Stop { down: downs(dice, at), tells }));
+    }
+    for (begin, end) in dice.spans(2.0, from, to, HOUR * 2) {
+        all.extend([(begin, Incident::Pause), (end, Incident::Resume)]);
+    }
+    for (begin, end) in dice.spans(1.0, from, to, HOUR * 2) {
+        all.extend([(begin, Incident::StateBreaks), (end, Incident::StateMends)]);
+    }
+    if clock_step > 0 && dice.0.bool() {
+        let by = dice.one_of(&[clock_step, -clock_step]);
+        let (begin, end) = (dice.within(from, to), to);
+        let back = dice.within(begin, end);
+        all.extend([(begin, Incident::ClockSteps(by)), (back, Incident::ClockSteps(-by))]);
+    }
+    // Nothing lasts beyond the end, even where spans overlap.
+    all.extend([(to, Incident::Resume), (to, Incident::StateMends)]);
+    all.sort_by_key(|(at, _)| *at);
+    all
+}
+
+/// Names the seed if its run panics.
+struct Naming(u64);
+
+impl Drop for Naming {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("to run it again: LOOKBACK_SIM_SEED={}", self.0);
+        }
+    }
+}
+
+fn check(seed: u64) {
+    let naming = Naming(seed);
+    let scenario = scenario(seed);
+    if number("LOOKBACK_SIM_SEED").is_some() {
+        eprintln!("{}\n{:#?}", scenario.plan.summary(), scenario.incidents);
+    }
+    let (plan, events) = (scenario.plan.clone(), scenario.events.clone());
+    let stepped = |(_, incident): &(_, Incident)| matches!(incident, Incident::ClockSteps(_));
+    let clocks_off = if scenario.incidents.iter().any(stepped) { HOUR } else { Duration::ZERO };
+    let required = sim::required(&plan, scenario.begin, scenario.end, clocks_off);
+    sim::run(scenario).ledger.check(&events, required);
+    drop(naming);
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Every `of`-th seed: one test a core.
+fn check_share(part: u64, of: u64) {
+    if let Some(seed) = number("LOOKBACK_SIM_SEED") {
+        return check(seed);
+    }
+    let seeds = number("LOOKBACK_SIM_SEEDS").unwrap_or(SEEDS);
+    (0..seeds).filter(|seed| seed % of == part).for_each(check);
+}
+
+#[test]
+fn promises_hold_whatever_happens_1() {
+    check_share(0, 2);
+}
+
+#[test]
+fn promises_hold_whatever_happens_2() {
+    check_share(1, 2);
+}
