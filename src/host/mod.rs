@@ -9,7 +9,7 @@
 //!   The `api` and the instance it names live until after `FLBPluginExit`.
 //! - A buffer handed out by the callback is read by the host until `FLBPluginInputCleanupCallback`.
 //! - After the last `FLBPluginExit` the host unloads the library: no thread may be left.
-//! - No panic may cross: every function goes through [`guard::guarded`].
+//! - No panic may cross: every function goes through `guard::guarded`.
 
 #![allow(unsafe_code, reason = "this is the one module that may")]
 
