@@ -56,12 +56,13 @@ impl Lateness {
         ])
     }
 
-    /// Most within the window, some up to `most`.
+    /// Most within the window, some up to `most`, and many just so.
     pub(crate) fn up_to(window: Duration, most: Duration) -> Self {
         Self(vec![
-            (0.8, Shape::Exponential(SECOND * 40)),
-            (0.15, Shape::Uniform(Duration::ZERO, window)),
-            (0.05, Shape::Uniform(Duration::ZERO, most)),
+            (0.65, Shape::Exponential(SECOND * 40)),
+            (0.1, Shape::Uniform(Duration::ZERO, window)),
+            (0.1, Shape::Uniform(Duration::ZERO, most)),
+            (0.15, Shape::Uniform(most.mul_f64(0.9), most)),
         ])
     }
 

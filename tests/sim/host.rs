@@ -66,6 +66,17 @@ impl Host {
         if self.paused { Duration::MAX } else { tick.min(fetch) }
     }
 
+    /// Whether it has taken what it has not stored.
+    pub(crate) fn holds_something(&self) -> bool {
+        self.ring.iter().any(|entry| !entry.health)
+    }
+
+    /// It stores again, from the next fetch on.
+    pub(crate) fn resume(&mut self, now: Duration) {
+        self.paused = false;
+        self.next_fetch = next(now, FETCH);
+    }
+
     /// Does what is due.
     pub(crate) fn turn(
         &mut self,

@@ -54,7 +54,7 @@ impl Ledger {
     /// `free` to happen, that must not be more than the last of it.
     pub(crate) fn crashed(&mut self, now: Duration, free: bool) {
         for (index, taken) in self.open.drain(..) {
-            let waited = now - taken.max(self.free_since);
+            let waited = now.saturating_sub(taken.max(self.free_since));
             assert!(
                 !free || waited <= self.commit_delay + GRAIN,
                 "event {index} was handed over {waited:?} before the crash, and not committed"

@@ -15,8 +15,8 @@ const SEEDS: u64 = 200;
 /// The clock is wrong by this much at most.
 const CLOCK_STEP: i64 = 3_600;
 
-const SWEEPS: [&str; 5] =
-    ["off", "2h/30m", "3h/1h, 20h/5h", "6h/2h, 24h/6h", "4h/1h, 12h/6h, 30h/12h"];
+const SWEEPS: [&str; 6] =
+    ["off", "off", "2h/30m", "3h/1h, 20h/5h", "6h/2h, 24h/6h", "4h/1h, 12h/6h, 30h/12h"];
 
 /// Chance, in the words that scenarios need.
 struct Dice(fastrand::Rng);

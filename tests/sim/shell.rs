@@ -189,19 +189,23 @@ impl Shell {
 
     /// The end of a clean stop. `stored` is what the host says to have stored, if it does.
     /// Returns whether all of that is committed now.
-    pub(crate) fn last_commit(&mut self, stored: Option<u64>, world: &mut World) -> bool {
+    pub(crate) fn last_commit(
+        &mut self,
+        stored: Option<u64>,
+        world: &mut World,
+    ) -> Result<bool, Crash> {
         let now = world.clock.now();
-        self.save(world).expect("nothing burns");
+        self.save(world)?;
         if self.unsaved.is_some() {
-            return false;
+            return Ok(false);
         }
         let settled = match stored {
             Some(records) => self.handoff.settle_stored(records),
             None => self.handoff.settle_surely_stored(now.mono),
         };
         self.prepare(settled, now);
-        self.save(world).expect("nothing burns");
-        self.unsaved.is_none() && stored.is_some()
+        self.save(world)?;
+        Ok(self.unsaved.is_none() && stored.is_some())
     }
 
     fn publish(&mut self, world: &mut World) -> Result<(), Crash> {

@@ -16,6 +16,9 @@ use crate::host::{Habits, Host};
 use crate::ledger::Ledger;
 use crate::shell::{Shell, World};
 
+/// How long an incident may wait for the worst moment.
+const SLY_WAIT: Duration = Duration::from_secs(1_800);
+
 /// What happens to the machine that collects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incident {
@@ -36,6 +39,13 @@ pub(crate) enum Incident {
     StateMends,
     /// The wall clock steps by so many seconds.
     ClockSteps(i64),
+}
+
+impl Incident {
+    /// Whether it matters to it what the host is doing.
+    fn hits_host(self) -> bool {
+        matches!(self, Self::Crash { .. } | Self::Stop { .. } | Self::Pause)
+    }
 }
 
 /// A run, as it is planned.
@@ -121,7 +131,7 @@ impl Sim {
             None => self.starts_at,
             Some(shell) => self.wakes_at.min(self.host.wake(&shell.handoff)),
         };
-        let incident = self.incidents.as_slice().first().map_or(Duration::MAX, |(at, _)| *at);
+        let incident = self.next_incident().unwrap_or(Duration::MAX);
         let next = process.min(incident).max(self.world.clock.time);
         self.world.clock.time = next.min(self.end);
         next < self.end
@@ -151,11 +161,17 @@ impl Sim {
         self.wakes_at = now;
     }
 
+    /// When the next incident happens. Every other one waits a while for the worst moment: when the
+    /// host has taken what it has not stored.
+    fn next_incident(&self) -> Option<Duration> {
+        let (at, incident) = *self.incidents.as_slice().first()?;
+        let sly = at.subsec_nanos() % 2 == 0 && incident.hits_host();
+        let wait = if sly && !self.host.holds_something() { SLY_WAIT } else { Duration::ZERO };
+        Some(at + wait)
+    }
+
     fn incidents(&mut self) {
-        let due = |incidents: &std::vec::IntoIter<(Duration, Incident)>, now| {
-            incidents.as_slice().first().is_some_and(|(at, _)| *at <= now)
-        };
-        while due(&self.incidents, self.world.clock.time) {
+        while self.next_incident().is_some_and(|at| at <= self.world.clock.time) {
             let Some((_, incident)) = self.incidents.next() else { return };
             self.happen(incident);
         }
@@ -179,7 +195,7 @@ impl Sim {
                 }
             }
             Incident::Resume => {
-                self.host.paused = false;
+                self.host.resume(self.world.clock.time);
                 if let Some(shell) = &mut self.process {
                     shell.handoff.resume(now.mono);
                 }
@@ -198,7 +214,7 @@ impl Sim {
         let now = self.world.clock.time;
         if self.process.is_some() {
             let free = !self.host.paused && !self.world.state.broken;
-            self.world.ledger.crashed(now.max(self.world.ledger.free_since), free);
+            self.world.ledger.crashed(now, free);
         }
         self.end_process(down);
     }
@@ -207,10 +223,10 @@ impl Sim {
         let Some(mut shell) = self.process.take() else { return };
         shell.handoff.pause(self.world.clock.now().mono);
         let stored = self.host.stop(&mut self.world.ledger);
-        if shell.last_commit(tells.then_some(stored), &mut self.world) {
+        if shell.last_commit(tells.then_some(stored), &mut self.world).unwrap_or(false) {
             self.world.ledger.stopped();
         } else {
-            // Nobody could tell, or nothing could be committed: that is no better than a crash.
+            // Nobody could tell, nothing could be committed, or it died in the middle: that is no better than a crash.
             self.world.ledger.crashed(self.world.clock.time, false);
         }
         self.process = Some(shell);
