@@ -1,13 +1,13 @@
 //! One poll, sweep or catch-up under way: what of it is unread, and how far its walk has come.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use url::Url;
 
 use super::backoff::Backoff;
 use super::planner;
-use crate::model::{Fault, Now, TimeRange, Timestamp};
+use crate::model::{Now, TimeRange, Timestamp};
 
 /// Pages of one walk at most: a server that never ends is a broken one.
 pub const PAGES_MAX: u32 = 100_000;
@@ -99,8 +99,6 @@ pub struct Tally {
     pub late: u64,
     /// How late the latest of those was.
     pub latest_by: Duration,
-    /// Events that are not as the definition says.
-    pub faults: BTreeMap<Fault, u64>,
 }
 
 impl Job {

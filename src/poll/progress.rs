@@ -18,6 +18,9 @@ pub struct Progress {
     pub holes: Vec<TimeRange>,
     /// One entry a sweep, by depth.
     pub sweeps: Vec<SweepProgress>,
+    /// When the newest event of all happened, so that drift goes on growing over a restart.
+    #[serde(default)]
+    pub newest: Option<Timestamp>,
 }
 
 /// How far one sweep has come.
@@ -40,6 +43,8 @@ pub enum Mark {
         until: Timestamp,
         /// Ranges that an outage left unread.
         holes: Vec<TimeRange>,
+        /// When the newest event happened that was ever seen.
+        newest: Option<Timestamp>,
     },
     /// A slice of the catch-up is complete, or past the API's reach.
     CaughtUp(TimeRange),
@@ -50,14 +55,15 @@ pub enum Mark {
 impl Progress {
     /// The progress of a source that was never read.
     pub fn new(origin: Timestamp) -> Self {
-        Self { origin, live_until: None, holes: Vec::new(), sweeps: Vec::new() }
+        Self { origin, live_until: None, holes: Vec::new(), sweeps: Vec::new(), newest: None }
     }
 
     /// Takes a step.
     pub fn apply(&mut self, mark: &Mark) {
         match mark {
-            Mark::Live { until, holes } => {
+            Mark::Live { until, holes, newest } => {
                 self.live_until = Some(*until);
+                self.newest = *newest;
                 for hole in holes {
                     planner::insert(&mut self.holes, *hole);
                 }

@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Plan, load};
 use crate::model::Now;
-use crate::poll::engine;
 use crate::poll::stats::Stats;
+use crate::poll::{Report, engine};
 use crate::state::lock::SourceLock;
 use crate::state::{Opened, StateError, sqlite};
 pub use shared::Level;
@@ -203,8 +203,9 @@ impl Setup {
                 }
                 Err(error) => error.to_string(),
             };
-            self.shared.log(Level::Error, format!("{trouble}; going on from the state"));
             self.shared.handoff().clear();
+            run::report(&self.plan, &self.shared, &Report::fetch_failed(0, &trouble, "", 1));
+            self.shared.stats().poll("live", "failed");
             run::rest(&self.shared);
         }
     }

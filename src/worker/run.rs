@@ -55,7 +55,6 @@ pub(super) struct Run {
     /// The hosts of the API and of the login service.
     api: Option<Origin>,
     login: Option<Origin>,
-    health_tag: Option<Arc<str>>,
     /// A commit that failed, to be tried again.
     unsaved: Option<Commit>,
     commit_not_before: Duration,
@@ -82,7 +81,6 @@ impl Run {
         Ok(Self {
             api: Origin::of(&plan.base_url),
             login: plan.login.as_ref().and_then(|login| Origin::of(&login.token_url)),
-            health_tag: plan.health_tag.as_deref().map(Arc::from),
             shared: Arc::clone(&setup.shared),
             state: opened.state,
             asked: Asked::Page,
@@ -266,7 +264,7 @@ impl Run {
         let now = self.clock.now();
         let marks = self.engine.take_marks();
         for report in self.engine.take_reports() {
-            self.report(&report);
+            self::report(&self.plan, &self.shared, &report);
         }
         let mut handoff = self.shared.handoff();
         handoff.push_marks(marks);
@@ -276,22 +274,22 @@ impl Run {
         stats.pending_records = pending;
         self.shared.stats().clone_from(stats);
     }
+}
 
-    fn report(&self, report: &Report) {
-        let level = match report.severity {
-            _ if report.event == "heartbeat" => Level::Debug,
-            Severity::Info => Level::Info,
-            Severity::Warning => Level::Warn,
-            Severity::Error => Level::Error,
-        };
-        self.shared
-            .log(level, format!("{}: {}: {}", self.plan.source, report.event, report.message));
-        if let Some(tag) = &self.health_tag {
-            let mut bytes = Vec::new();
-            health::health(report, &self.plan.source, self.clock.now().wall, &mut bytes);
-            let lot = Lot { bytes, tag: Some(Arc::clone(tag)), records: 1, ..Lot::default() };
-            self.shared.handoff().push_health(lot);
-        }
+/// Shows a report in the log, and to the SIEM.
+pub(super) fn report(plan: &Plan, shared: &Shared, report: &Report) {
+    let level = match report.severity {
+        _ if report.event == "heartbeat" => Level::Debug,
+        Severity::Info => Level::Info,
+        Severity::Warning => Level::Warn,
+        Severity::Error => Level::Error,
+    };
+    shared.log(level, format!("{}: {}: {}", plan.source, report.event, report.message));
+    if let Some(tag) = plan.health_tag.as_deref() {
+        let mut bytes = Vec::new();
+        health::health(report, &plan.source, shared.now().wall, &mut bytes);
+        let lot = Lot { bytes, tag: Some(Arc::from(tag)), records: 1, ..Lot::default() };
+        shared.handoff().push_health(lot);
     }
 }
 

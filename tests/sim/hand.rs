@@ -7,6 +7,7 @@ use std::time::Duration;
 use in_lookback::api::page::{Event, Failure};
 use in_lookback::config::Plan;
 use in_lookback::model::{EventKey, Now, TimeRange, Timestamp};
+use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Step};
 use in_lookback::poll::progress::{Commit, Progress};
 use in_lookback::poll::report::Report;
@@ -32,8 +33,9 @@ impl Hand {
     pub(crate) fn new(plan: &Arc<Plan>) -> Self {
         let now = Now { wall: moment(MINUTE * 100_000), mono: Duration::ZERO };
         let progress = engine::first_progress(&plan.schedule, now);
+        let horizon = engine::horizon(&plan.schedule, now.wall);
         Self {
-            engine: Engine::new(Arc::clone(plan), progress.clone(), [], 1, now),
+            engine: Engine::new(Arc::clone(plan), progress.clone(), Dedup::new(horizon), 1, now),
             plan: Arc::clone(plan),
             now,
             progress,
@@ -45,9 +47,11 @@ impl Hand {
 
     /// The process dies, and another one goes on from what is durable.
     pub(crate) fn restart(&mut self) {
-        let recent: Vec<_> = self.ids.iter().copied().collect();
+        let horizon = engine::horizon(&self.plan.schedule, self.now.wall);
+        let mut dedup = Dedup::new(horizon);
+        self.ids.iter().filter(|key| key.bucket >= horizon).for_each(|key| dedup.load(*key));
         self.engine =
-            Engine::new(Arc::clone(&self.plan), self.progress.clone(), recent, 1, self.now);
+            Engine::new(Arc::clone(&self.plan), self.progress.clone(), dedup, 1, self.now);
     }
 
     pub(crate) fn pass(&mut self, span: Duration) {

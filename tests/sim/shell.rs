@@ -7,6 +7,7 @@ use in_lookback::api::page::{Event, Failure};
 use in_lookback::config::Plan;
 use in_lookback::handoff::{Handoff, Lot, Settled};
 use in_lookback::model::Now;
+use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Step};
 use in_lookback::poll::progress::Commit;
 use in_lookback::poll::report::Report;
@@ -59,10 +60,12 @@ impl Shell {
         let now = world.clock.now();
         let first = || engine::first_progress(&plan.schedule, now);
         let progress = world.state.progress.get_or_insert_with(first).clone();
-        let recent = world.state.recent(engine::horizon(&plan.schedule, now.wall));
-        let recent = recent.expect("a process begins with a state that can be read");
+        let horizon = engine::horizon(&plan.schedule, now.wall);
+        let mut dedup = Dedup::new(horizon);
+        let loaded = world.state.recent(horizon, &mut |key| dedup.load(key));
+        loaded.expect("a process begins with a state that can be read");
         Self {
-            engine: Engine::new(Arc::clone(plan), progress, recent, seed, now),
+            engine: Engine::new(Arc::clone(plan), progress, dedup, seed, now),
             plan: Arc::clone(plan),
             handoff: Handoff::default(),
             under_way: None,

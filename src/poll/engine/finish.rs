@@ -38,8 +38,8 @@ impl Engine {
         let Some(job) = self.lanes[lane].job.take() else { return };
         self.lanes[lane].oldest_shown = job.tally.oldest;
         self.stats.poll(kind.as_str(), "ok");
-        for (fault, count) in &job.tally.faults {
-            self.reports.push(Report::record_rejected(*count, fault.reason()));
+        for (fault, count) in std::mem::take(&mut self.faults) {
+            self.reports.push(Report::record_rejected(count, fault.reason()));
         }
         match kind {
             Kind::Live => self.live_read(&job, now),
@@ -53,7 +53,11 @@ impl Engine {
     }
 
     fn live_read(&mut self, job: &Job, now: Now) {
-        self.mark(Mark::Live { until: job.whole.to, holes: job.hole.into_iter().collect() });
+        self.mark(Mark::Live {
+            until: job.whole.to,
+            holes: job.hole.into_iter().collect(),
+            newest: self.newest,
+        });
         let duration = now.mono.saturating_sub(job.began.mono);
         self.stats.poll_duration = duration;
         self.stats.last_success = Some(now.wall);

@@ -9,7 +9,7 @@ mod finish;
 mod outcome;
 mod schedule;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::api::{Origin, RequestSpec};
 use crate::config::Plan;
 use crate::config::plan::{Schedule, Start};
 use crate::config::sweeps;
-use crate::model::{Bucket, EventKey, Now, TimeRange, Timestamp};
+use crate::model::{Bucket, EventKey, Fault, Now, TimeRange, Timestamp};
 
 /// Kept beyond what any read can ask for: APIs and clocks are not exact.
 const MARGIN: Duration = Duration::from_secs(3_600);
@@ -71,6 +71,8 @@ pub struct Engine {
     stats: Stats,
     conditions: Conditions,
     catching_up: Option<TimeRange>,
+    /// Events that were not as the definition says, since a poll last ended.
+    faults: BTreeMap<Fault, u64>,
     next_pulse: Duration,
     last_pulse: Pulse,
     marks: Vec<Mark>,
@@ -130,6 +132,7 @@ impl Engine {
         Self {
             origin: Origin::of(&plan.base_url),
             rng: fastrand::Rng::with_seed(seed),
+            newest: working.newest,
             progress: working,
             durable: progress,
             lanes: [Kind::Live, Kind::CatchUp].into_iter().chain(sweeps).map(Lane::new).collect(),
@@ -141,11 +144,11 @@ impl Engine {
             widened: schedule.window,
             slices: SliceLength::new(SLICE_FIRST, schedule.range_max),
             dedup,
-            newest: None,
             lateness: Lateness::default(),
             stats: Stats { window: schedule.window, ..Stats::default() },
             conditions: Conditions::default(),
             catching_up: None,
+            faults: BTreeMap::new(),
             next_pulse: schedule.heartbeat.map_or(Duration::MAX, |every| now.mono + every),
             last_pulse: Pulse::default(),
             marks,

@@ -67,7 +67,7 @@ impl Engine {
         }
         self.stats.records += 1;
         if let Some(fault) = seen.fault {
-            *job.tally.faults.entry(fault).or_default() += 1;
+            *self.faults.entry(fault).or_default() += 1;
             self.stats.rejected += 1;
         }
         let late_by = now.wall.since(seen.time);
@@ -111,10 +111,10 @@ impl Engine {
         self.fail(failure, now);
     }
 
-    /// So many events could not be handed over as they should be.
+    /// So many events could not be handed over as they should be; reported when a poll ends.
     pub fn rejected(&mut self, fault: crate::model::Fault, count: u64) {
         self.stats.rejected += count;
-        self.reports.push(Report::record_rejected(count, fault.reason()));
+        *self.faults.entry(fault).or_default() += count;
     }
 
     /// The page cannot be judged now, because the state does not answer; it will be asked for again.
