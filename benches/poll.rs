@@ -144,7 +144,8 @@ fn page(base: &str, set: usize, page: usize, pages: usize) -> Vec<u8> {
 }
 
 fn event(set: usize, index: usize) -> String {
-    let seed = if set == 1 && index.is_multiple_of(100) { index + 1_000_000_000 } else { index } as u64;
+    let seed =
+        if set == 1 && index.is_multiple_of(100) { index + 1_000_000_000 } else { index } as u64;
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut guid =
         || format!("{:08x}-{:04x}-4000-8000-{:012x}", rng.u32(..), rng.u16(..), rng.u64(..) >> 16);

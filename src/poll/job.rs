@@ -148,8 +148,8 @@ pub struct Lane {
     pub backoff: Backoff,
     /// Not before this may it ask.
     pub not_before: Duration,
-    /// When the oldest event happened that its last job was shown: an API may well show what it
-    /// was not asked for, and will again.
+    /// When the oldest event happened that its last job was shown without having asked for it: an
+    /// API may well do that, and will again.
     pub oldest_shown: Option<Timestamp>,
 }
 

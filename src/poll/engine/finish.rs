@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Engine;
-use crate::model::Now;
+use super::{Engine, MARGIN};
+use crate::model::{Now, Timestamp};
 use crate::poll::job::{Job, Kind};
 use crate::poll::progress::{Mark, SweepProgress};
 use crate::poll::report::Report;
@@ -36,7 +36,8 @@ impl Engine {
     pub(super) fn finish(&mut self, lane: usize, now: Now) {
         let kind = self.lanes[lane].kind;
         let Some(job) = self.lanes[lane].job.take() else { return };
-        self.lanes[lane].oldest_shown = job.tally.oldest;
+        let unasked = |oldest: &Timestamp| *oldest < job.whole.from - MARGIN;
+        self.lanes[lane].oldest_shown = job.tally.oldest.filter(unasked);
         self.stats.poll(kind.as_str(), "ok");
         for (fault, count) in std::mem::take(&mut self.faults) {
             self.reports.push(Report::record_rejected(count, fault.reason()));
