@@ -128,3 +128,20 @@ fn ids_are_kept_while_a_read_can_return_them_and_no_longer() {
     assert!(most <= (24 + 40 + 2) * 60, "{most} ids");
     assert!(hand.ids.len() <= (24 + 2 + 6) * 60, "{} ids at the end", hand.ids.len());
 }
+
+/// An API may show what it was not asked for, poll after poll.
+#[test]
+fn an_event_far_older_than_what_was_asked_for_comes_once() {
+    let mut hand = Hand::new(&plan(&[("sweeps", "off"), ("heartbeat", "off"), ("widen", "off")]));
+    let happened = hand.ago(DAY * 20);
+    let old = Happening { happened, visible: happened };
+    let mut handed_over = 0;
+    for poll in 0..100 {
+        hand.ask();
+        handed_over += hand.show(&[event::shown(0, &old)], None);
+        if poll % 10 == 9 {
+            hand.restart();
+        }
+    }
+    assert_eq!(handed_over, 1);
+}

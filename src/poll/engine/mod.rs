@@ -202,7 +202,12 @@ impl Engine {
     }
 
     /// Ids before this bucket can be dropped: nothing that is planned reads that far back.
+    ///
+    /// Before the first complete live poll nothing is: only then is it known what the API shows.
     fn expire_before(&self, progress: &Progress, now: Timestamp) -> Bucket {
+        if self.stats.last_success.is_none() {
+            return Bucket::UNTIMED;
+        }
         let schedule = &self.plan.schedule;
         let widest = schedule.widen.map_or(schedule.window, |widen| widen.max);
         let deepest = schedule.sweeps.last().map_or(widest, |sweep| sweep.depth.max(widest));
