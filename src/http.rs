@@ -249,6 +249,9 @@ fn client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
         })?;
         builder = builder.proxy(proxy);
     }
+    if !options.tls {
+        builder = builder.tls_certs_only([]);
+    }
     if let Some(path) = &options.tls_ca_file {
         let pem = read("tls_ca_file", path)?;
         let certificates =

@@ -128,6 +128,8 @@ pub struct HttpOptions {
     pub max_page: usize,
     /// Whether no proxy is used, not even the environment's: plain http must not leave the machine.
     pub direct: bool,
+    /// Whether any server is asked over TLS; if none is, a machine without certificates will do.
+    pub tls: bool,
     /// A proxy, which may carry credentials.
     pub proxy: Option<Secret>,
     /// Whether certificates are verified.
@@ -162,14 +164,15 @@ impl Plan {
         }
         let login = login(raw, &definition, &values)?;
         let token_url = login.as_ref().map(|login| &login.token_url);
-        let direct = token_url.into_iter().chain([&base_url]).any(|url| url.scheme() == "http");
+        let schemes = token_url.into_iter().chain([&base_url]).map(Url::scheme);
+        let schemes: Vec<&str> = schemes.collect();
         Ok(Self {
             source: source(raw, &definition, &base_url),
             format: format(raw)?,
             health_tag: health_tag(raw)?,
             db: db(raw)?,
             commit_delay: at_least_a_second(raw, "commit_delay")?,
-            http: http(raw, direct)?,
+            http: http(raw, &schemes)?,
             login,
             definition,
             values,
@@ -452,7 +455,7 @@ fn db(raw: &Raw) -> Result<PathBuf, ConfigError> {
     Ok(PathBuf::from(path))
 }
 
-fn http(raw: &Raw, direct: bool) -> Result<HttpOptions, ConfigError> {
+fn http(raw: &Raw, schemes: &[&str]) -> Result<HttpOptions, ConfigError> {
     let file = |name| raw.get(name).map(PathBuf::from);
     let tls_client = match (file("tls_client_cert_file"), file("tls_client_key_file")) {
         (Some(cert), Some(key)) => Some((cert, key)),
@@ -480,7 +483,8 @@ fn http(raw: &Raw, direct: bool) -> Result<HttpOptions, ConfigError> {
         timeout: at_least_a_second(raw, "timeout")?,
         connect_timeout: at_least_a_second(raw, "connect_timeout")?,
         max_page: at_least(raw, "max_page", 1_024)?,
-        direct,
+        direct: schemes.contains(&"http"),
+        tls: schemes.contains(&"https"),
         proxy: proxy.transpose()?,
         tls_verify: parsed(raw, "tls_verify", units::switch)?,
         tls_ca_file: file("tls_ca_file"),
