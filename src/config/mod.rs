@@ -7,6 +7,7 @@ pub mod raw;
 pub mod secret;
 pub mod sweeps;
 pub mod units;
+mod validate;
 
 pub use plan::Plan;
 pub use raw::Raw;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::backoff::Backoff;
-use super::planner;
+use super::ranges;
 use crate::model::{Now, TimeRange, Timestamp};
 
 /// Pages of one walk at most: a server that never ends is a broken one.
@@ -121,7 +121,7 @@ impl Job {
     /// The walk under way, or one over the next slice of at most `length`; nothing if all is read.
     pub fn walk(&mut self, length: Duration) -> Option<&mut Walk> {
         if self.walk.is_none() {
-            self.walk = planner::cut(&mut self.unread, length).map(Walk::new);
+            self.walk = ranges::cut(&mut self.unread, length).map(Walk::new);
         }
         self.walk.as_mut()
     }

@@ -10,6 +10,7 @@ pub mod job;
 pub mod lateness;
 pub mod planner;
 pub mod progress;
+pub mod ranges;
 pub mod rate;
 pub mod report;
 pub mod stats;

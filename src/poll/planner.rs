@@ -1,4 +1,4 @@
-//! Which ranges to read: one planner for live polls, sweeps and catch-up. Pure functions over ranges.
+//! Which ranges to read: one planner for live polls, sweeps and catch-up. Pure functions.
 
 use std::time::Duration;
 
@@ -64,58 +64,6 @@ pub fn sweep_from(sweep: Sweep, last: Timestamp, now: Timestamp) -> Timestamp {
     now.min(last + sweep.every) - sweep.depth
 }
 
-/// Takes a slice of at most `length` from the fresh end of `unread`.
-pub fn cut(unread: &mut Vec<TimeRange>, length: Duration) -> Option<TimeRange> {
-    let last = unread.last_mut()?;
-    let from = last.from.max(last.to - length);
-    let slice = TimeRange::new(from, last.to);
-    last.to = from;
-    if last.is_empty() {
-        unread.pop();
-    }
-    Some(slice)
-}
-
-/// Adds a range to disjoint, sorted ranges, joining what touches.
-pub fn insert(ranges: &mut Vec<TimeRange>, new: TimeRange) {
-    if new.is_empty() {
-        return;
-    }
-    let (apart, touching): (Vec<_>, Vec<_>) =
-        ranges.iter().copied().partition(|range| range.to < new.from || new.to < range.from);
-    let joined = touching
-        .into_iter()
-        .fold(new, |all, range| TimeRange::new(all.from.min(range.from), all.to.max(range.to)));
-    *ranges = apart;
-    ranges.push(joined);
-    ranges.sort();
-}
-
-/// Takes a range out of disjoint, sorted ranges.
-pub fn remove(ranges: &mut Vec<TimeRange>, gone: TimeRange) {
-    if gone.is_empty() {
-        return;
-    }
-    let parts = ranges.iter().flat_map(|range| {
-        let before = TimeRange::new(range.from, range.to.min(gone.from));
-        let after = TimeRange::new(range.from.max(gone.to), range.to);
-        [before, after]
-    });
-    *ranges = parts.filter(|range| !range.is_empty()).collect();
-}
-
-/// The parts of ranges that lie after `limit`.
-pub fn after(ranges: &[TimeRange], limit: Timestamp) -> Vec<TimeRange> {
-    let part = |range: &TimeRange| TimeRange::new(range.from.max(limit), range.to);
-    ranges.iter().map(part).filter(|range| !range.is_empty()).collect()
-}
-
-/// The part of a range that lies before `limit`, where the API no longer answers.
-pub fn before(range: TimeRange, limit: Timestamp) -> Option<TimeRange> {
-    let part = TimeRange::new(range.from, range.to.min(limit));
-    (!part.is_empty()).then_some(part)
-}
-
 /// How long slices are: adapted to how many pages they turn out to have, so that a walk is neither
 /// one request for nothing nor so long that its loss is dear.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +72,7 @@ pub struct SliceLength {
     max: Duration,
 }
 
+/// Slices are never shorter, however many pages they have.
 const SLICE_MIN: Duration = Duration::from_secs(60);
 const PAGES_FEW: u32 = 2;
 const PAGES_MANY: u32 = 16;
@@ -152,7 +101,6 @@ impl SliceLength {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const fn at(secs: i64) -> Timestamp {
         Timestamp::from_secs(secs)
@@ -224,17 +172,6 @@ mod tests {
     }
 
     #[test]
-    fn slices_are_cut_from_the_fresh_end() {
-        let mut unread = vec![range(0, 10), range(20, 25)];
-        let mut cuts = Vec::new();
-        while let Some(slice) = cut(&mut unread, Duration::from_secs(4)) {
-            cuts.push(slice);
-        }
-        let expected = [range(21, 25), range(20, 21), range(6, 10), range(2, 6), range(0, 2)];
-        assert_eq!(cuts, expected);
-    }
-
-    #[test]
     fn slices_grow_when_they_are_empty_and_shrink_when_they_are_long() {
         let hour = Duration::from_secs(3_600);
         let mut length = SliceLength::new(hour, hour * 3);
@@ -243,25 +180,5 @@ mod tests {
         assert_eq!(length.get(), hour * 3);
         length.learn(100);
         assert_eq!(length.get(), hour * 3 / 2);
-    }
-
-    proptest! {
-        #[test]
-        fn inserting_and_removing_ranges_is_set_arithmetic(
-            steps in proptest::collection::vec((any::<bool>(), 0i64..60, 0i64..20), 0..20)
-        ) {
-            let mut ranges = Vec::new();
-            let mut model = [false; 80];
-            for (add, from, length) in steps {
-                let to = from + length;
-                if add { insert(&mut ranges, range(from, to)); } else { remove(&mut ranges, range(from, to)); }
-                for second in from..to { model[usize::try_from(second).unwrap()] = add; }
-            }
-            prop_assert!(ranges.windows(2).all(|pair| pair[0].to < pair[1].from));
-            for (second, expected) in model.iter().enumerate() {
-                let half = Timestamp::from_nanos(i64::try_from(second).unwrap() * 1_000_000_000 + 500_000_000);
-                prop_assert_eq!(ranges.iter().any(|r| r.contains(half)), *expected);
-            }
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::planner;
+use super::ranges;
 use crate::model::{TimeRange, Timestamp};
 
 /// How far reading has come. Durable only as far as it has been committed.
@@ -65,10 +65,10 @@ impl Progress {
                 self.live_until = Some(*until);
                 self.newest = *newest;
                 for hole in holes {
-                    planner::insert(&mut self.holes, *hole);
+                    ranges::insert(&mut self.holes, *hole);
                 }
             }
-            Mark::CaughtUp(range) => planner::remove(&mut self.holes, *range),
+            Mark::CaughtUp(range) => ranges::remove(&mut self.holes, *range),
             Mark::Sweep(progress) => {
                 self.sweeps.retain(|sweep| sweep.depth_seconds != progress.depth_seconds);
                 self.sweeps.push(progress.clone());

@@ -10,6 +10,7 @@ use crate::model::{Now, TimeRange, Timestamp};
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::planner::{self, LiveRules};
 use crate::poll::progress::Mark;
+use crate::poll::ranges;
 use crate::poll::report::Report;
 
 /// What will lie past the API's reach before the request is there is not asked for.
@@ -94,7 +95,7 @@ impl Engine {
     fn give_up_on_what_is_gone(&mut self, now: Now) {
         let limit = self.edge(now);
         let gone: Vec<TimeRange> =
-            self.progress.holes.iter().filter_map(|hole| planner::before(*hole, limit)).collect();
+            self.progress.holes.iter().filter_map(|hole| ranges::before(*hole, limit)).collect();
         for range in gone {
             self.reports.push(Report::gap(range));
             self.mark(Mark::CaughtUp(range));
@@ -105,7 +106,7 @@ impl Engine {
         let sweep = self.plan.schedule.sweeps[index];
         let last = self.progress.sweep(sweep.depth);
         let limit = self.edge(now);
-        let unread = last.map_or_else(Vec::new, |last| planner::after(&last.unread, limit));
+        let unread = last.map_or_else(Vec::new, |last| ranges::after(&last.unread, limit));
         if !unread.is_empty() {
             return Ok(Job::new(unread, now));
         }

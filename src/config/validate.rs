@@ -1,0 +1,418 @@
+//! From strings to a [`Plan`]: every property checked, alone and against the others. Reads no file
+//! and no environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::plan::{Format, HttpOptions, Login, Plan, Schedule, SecretSource, Start, Widen};
+use super::{ConfigError, Raw, Secret, keys, sweeps, units};
+use crate::api::definition::{Auth, Definition};
+use crate::api::template::{self, Values};
+use crate::api::{origin, request};
+use crate::model::{TimeRange, Timestamp};
+
+/// The least there can be: smaller batches would be all overhead.
+const BATCH_MIN: usize = 4 * 1024;
+
+impl Plan {
+    /// Validates what was set against the definition it names.
+    ///
+    /// # Errors
+    /// The first property that is missing, bad, or cannot work together with another.
+    pub fn new(raw: &Raw, definition: Definition) -> Result<Self, ConfigError> {
+        refuse_planned(raw)?;
+        let values = template_values(raw, &definition)?;
+        let base_url = endpoint(raw, "base_url", &definition.base_url)?;
+        try_templates(&base_url, &definition, &values)?;
+        let schedule = schedule(raw, &definition)?;
+        let batch_size = at_least(raw, "batch_size", BATCH_MIN)?;
+        let tick_bytes = at_least(raw, "tick_bytes", BATCH_MIN)?;
+        if tick_bytes < batch_size {
+            return Err(ConfigError::new(
+                "tick_bytes",
+                format!("{tick_bytes} is less than batch_size ({batch_size})"),
+                "raise tick_bytes or lower batch_size",
+            ));
+        }
+        let login = login(raw, &definition, &values)?;
+        let token_url = login.as_ref().map(|login| &login.token_url);
+        let schemes = token_url.into_iter().chain([&base_url]).map(Url::scheme);
+        let schemes: Vec<&str> = schemes.collect();
+        Ok(Self {
+            source: source(raw, &definition, &base_url),
+            format: format(raw)?,
+            health_tag: health_tag(raw)?,
+            db: db(raw)?,
+            commit_delay: at_least_a_second(raw, "commit_delay")?,
+            http: http(raw, &schemes)?,
+            login,
+            definition,
+            values,
+            base_url,
+            schedule,
+            batch_size,
+            tick_bytes,
+        })
+    }
+}
+
+fn refuse_planned(raw: &Raw) -> Result<(), ConfigError> {
+    match keys::PLANNED.iter().find(|name| raw.get(name).is_some()) {
+        Some(name) => {
+            Err(ConfigError::new(name, "is not supported by this version yet", "remove it"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A property that has a default, parsed.
+fn parsed<T>(
+    raw: &Raw,
+    name: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, ConfigError> {
+    let text = raw.get_or_default(name).unwrap_or("");
+    parse(text).map_err(|expected| ConfigError::new(name, format!("found '{text}'"), expected))
+}
+
+/// A property without a default, parsed if it is set.
+fn optional<T>(
+    raw: &Raw,
+    name: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    raw.get_or_default(name).map(|_| parsed(raw, name, parse)).transpose()
+}
+
+fn at_least(raw: &Raw, name: &str, min: usize) -> Result<usize, ConfigError> {
+    let value = parsed(raw, name, units::size)?;
+    if value < min {
+        return Err(ConfigError::new(
+            name,
+            format!("found {value}"),
+            format!("set at least {min}"),
+        ));
+    }
+    Ok(value)
+}
+
+fn at_least_a_second(raw: &Raw, name: &str) -> Result<Duration, ConfigError> {
+    let value = parsed(raw, name, units::duration)?;
+    if value.is_zero() {
+        return Err(ConfigError::new(name, "found 0", "set at least 1s"));
+    }
+    Ok(value)
+}
+
+fn required<'r>(raw: &'r Raw, name: &str, why: &str) -> Result<&'r str, ConfigError> {
+    raw.get(name).ok_or_else(|| ConfigError::new(name, "is missing", why))
+}
+
+fn template_values(raw: &Raw, definition: &Definition) -> Result<Values, ConfigError> {
+    let mut values = Values::default();
+    for name in ["tenant", "client_id"] {
+        if let Some(value) = raw.get(name) {
+            values.set(name, value);
+        }
+    }
+    for (name, parameter) in &definition.parameters {
+        let value = raw.get(name).or(parameter.default.as_deref());
+        let value = value.ok_or_else(|| {
+            ConfigError::new(name, "is missing", format!("set it: {}", parameter.doc))
+        })?;
+        values.set(name, value);
+    }
+    let used = definition.request.query.values().chain([&definition.request.path]);
+    for name in used.flat_map(|text| template::names(text)) {
+        if !matches!(name, "from" | "to") && values.get(name).is_none() {
+            let why = format!("the definition '{}' needs it", definition.name);
+            return Err(ConfigError::new(name, "is missing", why));
+        }
+    }
+    Ok(values)
+}
+
+/// Fills the request's templates once, so that no poll can fail to.
+fn try_templates(
+    base_url: &Url,
+    definition: &Definition,
+    values: &Values,
+) -> Result<(), ConfigError> {
+    let moment = Timestamp::from_secs(0);
+    let range = TimeRange::new(moment, moment);
+    let filled = request::first_page(base_url, &definition.request, values, range);
+    filled.map(drop).map_err(|problem| ConfigError::new("api", problem, "mend the definition"))
+}
+
+fn endpoint(raw: &Raw, name: &str, default: &str) -> Result<Url, ConfigError> {
+    origin::endpoint(raw.get(name).unwrap_or(default)).map_err(|problem| {
+        ConfigError::new(name, problem, "set an https URL, or an http one to a loopback address")
+    })
+}
+
+fn source(raw: &Raw, definition: &Definition, base_url: &Url) -> String {
+    if let Some(source) = raw.get("source") {
+        return source.to_owned();
+    }
+    let host = base_url.host_str().unwrap_or("unknown");
+    format!("{}/{}", definition.name, raw.get("tenant").unwrap_or(host))
+}
+
+fn login(
+    raw: &Raw,
+    definition: &Definition,
+    values: &Values,
+) -> Result<Option<Login>, ConfigError> {
+    let Auth::OAuth2 { token_url, scope, resource } = &definition.auth else {
+        return Ok(None);
+    };
+    let client_id = required(raw, "client_id", "set the application's id")?.to_owned();
+    let secret = match (raw.get("client_secret"), raw.get("client_secret_file")) {
+        (Some(value), None) => SecretSource::Value(Secret::new(value.to_owned())),
+        (None, Some(path)) => SecretSource::File(PathBuf::from(path)),
+        (Some(_), Some(_)) => {
+            let mend = "remove client_secret or client_secret_file";
+            return Err(ConfigError::new(
+                "client_secret",
+                "two ways to authenticate are set",
+                mend,
+            ));
+        }
+        (None, None) => {
+            let mend = "set client_secret or client_secret_file";
+            return Err(ConfigError::new("client_secret", "is missing", mend));
+        }
+    };
+    let url = match raw.get("token_url") {
+        Some(url) => url.to_owned(),
+        None => template::fill(token_url, values, template::percent).map_err(|problem| {
+            ConfigError::new("tenant", problem, "set the tenant's name or id, or token_url")
+        })?,
+    };
+    let url = origin::endpoint(&url).map_err(|problem| {
+        ConfigError::new(
+            "token_url",
+            problem,
+            "set an https URL, or an http one to a loopback address",
+        )
+    })?;
+    let audience = match (scope, resource) {
+        (Some(scope), _) => ("scope", scope.clone()),
+        (None, resource) => ("resource", resource.clone().unwrap_or_default()),
+    };
+    Ok(Some(Login { token_url: url, client_id, secret, audience }))
+}
+
+fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError> {
+    let limits = &definition.limits;
+    let interval = at_least_a_second(raw, "interval")?;
+    if raw.get("window") == Some("auto") {
+        return Err(ConfigError::new(
+            "window",
+            "'auto' is not supported by this version yet",
+            "set a duration",
+        ));
+    }
+    let window = optional(raw, "window", units::duration)?.unwrap_or(definition.window);
+    if window <= interval {
+        let problem = format!(
+            "{} is not longer than interval ({})",
+            units::show(window),
+            units::show(interval)
+        );
+        return Err(ConfigError::new("window", problem, "raise window or lower interval"));
+    }
+    let sweeps = optional(raw, "sweeps", sweeps::parse)?.unwrap_or_else(|| {
+        definition.sweeps.iter().copied().filter(|sweep| sweep.depth > window).collect()
+    });
+    let deepest = sweeps.last().map(|sweep| sweep.depth).max(Some(window)).unwrap_or(window);
+    if deepest > limits.reach {
+        let name = if window > limits.reach { "window" } else { "sweeps" };
+        let problem = format!(
+            "{} is further back than the API answers ({})",
+            units::show(deepest),
+            units::show(limits.reach)
+        );
+        return Err(ConfigError::new(name, problem, "lower it"));
+    }
+    Ok(Schedule {
+        interval,
+        window,
+        sweeps,
+        start: start(raw)?.unwrap_or(Start::Back(window)),
+        widen: widen(raw, window, limits.reach)?,
+        drift_alert: parsed(raw, "drift_alert", units::duration)?,
+        heartbeat: heartbeat(raw)?,
+        range_max: limits.range,
+        reach: limits.reach,
+        rate_limit: optional(raw, "rate_limit", rate)?.unwrap_or(limits.requests_per_minute),
+    })
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    let rate = text.parse().ok().filter(|rate| *rate > 0);
+    rate.ok_or_else(|| "expected a number of requests a minute, at least 1".to_owned())
+}
+
+fn start(raw: &Raw) -> Result<Option<Start>, ConfigError> {
+    optional(raw, "start", |text| {
+        let back = || units::duration(text).map(Start::Back);
+        let at = |_| Timestamp::parse(text).map(Start::At);
+        back().or_else(at).map_err(|_| {
+            "expected a duration such as 7d, or a time such as 2026-01-31T08:00:00Z".to_owned()
+        })
+    })
+}
+
+fn widen(raw: &Raw, window: Duration, reach: Duration) -> Result<Option<Widen>, ConfigError> {
+    let on = parsed(raw, "widen", units::switch)?;
+    let step = at_least_a_second(raw, "widen_step")?;
+    let max = parsed(raw, "widen_max", units::duration)?.min(reach).max(window);
+    Ok(on.then_some(Widen { step, max }))
+}
+
+fn heartbeat(raw: &Raw) -> Result<Option<Duration>, ConfigError> {
+    let text = raw.get_or_default("heartbeat").unwrap_or("off");
+    if matches!(units::switch(text), Ok(false)) {
+        return Ok(None);
+    }
+    at_least_a_second(raw, "heartbeat").map(Some)
+}
+
+fn format(raw: &Raw) -> Result<Format, ConfigError> {
+    let key = raw.get_or_default("raw_key").unwrap_or("log").to_owned();
+    parsed(raw, "format", |text| match text {
+        "record" => Ok(Format::Record),
+        "raw" => Ok(Format::Raw(key)),
+        _ => Err("expected record or raw".to_owned()),
+    })
+}
+
+fn health_tag(raw: &Raw) -> Result<Option<String>, ConfigError> {
+    let on = parsed(raw, "health", units::switch)?;
+    Ok(raw.get_or_default("health_tag").filter(|_| on).map(str::to_owned))
+}
+
+fn db(raw: &Raw) -> Result<PathBuf, ConfigError> {
+    let path = raw.get_or_default("db").unwrap_or_default();
+    if path.contains("://") {
+        let problem = "a shared database is not supported by this version yet";
+        return Err(ConfigError::new("db", problem, "set the path of a file"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn http(raw: &Raw, schemes: &[&str]) -> Result<HttpOptions, ConfigError> {
+    let file = |name| raw.get(name).map(PathBuf::from);
+    let tls_client = match (file("tls_client_cert_file"), file("tls_client_key_file")) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            let problem = "is missing, though tls_client_cert_file is set";
+            return Err(ConfigError::new("tls_client_key_file", problem, "set both or none"));
+        }
+        (None, Some(_)) => {
+            let problem = "is missing, though tls_client_key_file is set";
+            return Err(ConfigError::new("tls_client_cert_file", problem, "set both or none"));
+        }
+    };
+    let proxy = raw.get("proxy").map(|text| match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") => {
+            Ok(Secret::new(text.to_owned()))
+        }
+        _ => Err(ConfigError::new(
+            "proxy",
+            "is no proxy's URL",
+            "set one such as http://proxy.example:3128 or socks5h://127.0.0.1:1080",
+        )),
+    });
+    Ok(HttpOptions {
+        timeout: at_least_a_second(raw, "timeout")?,
+        connect_timeout: at_least_a_second(raw, "connect_timeout")?,
+        max_page: at_least(raw, "max_page", 1_024)?,
+        direct: schemes.contains(&"http"),
+        tls: schemes.contains(&"https"),
+        proxy: proxy.transpose()?,
+        tls_verify: parsed(raw, "tls_verify", units::switch)?,
+        tls_ca_file: file("tls_ca_file"),
+        tls_client,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::catalog;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("api", "entra_signins"),
+        ("tenant", "contoso"),
+        ("client_id", "app"),
+        ("client_secret", "hunter2"),
+    ];
+
+    fn plan(changes: &[(&str, &str)]) -> Result<Plan, ConfigError> {
+        let mut raw = Raw::default();
+        for (name, value) in GOOD.iter().chain(changes) {
+            raw.set(name, value);
+        }
+        Plan::new(&raw, catalog::find("entra_signins").unwrap().clone())
+    }
+
+    #[test]
+    fn defaults_come_from_the_table_and_the_definition() {
+        let plan = plan(&[]).unwrap();
+        assert_eq!(plan.source, "entra_signins/contoso");
+        assert_eq!(plan.schedule.interval, Duration::from_secs(180));
+        assert_eq!(plan.schedule.window, plan.definition.window);
+        assert_eq!(plan.schedule.start, Start::Back(plan.definition.window));
+        assert_eq!(
+            plan.login.unwrap().token_url.as_str(),
+            "https://login.microsoftonline.com/contoso/oauth2/v2.0/token"
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_property_the_value_and_the_mend() {
+        let error = plan(&[("interval", "often")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "property 'interval': found 'often'; expected a duration such as 90s, 15m, 6h or 7d"
+        );
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        for (changes, property) in [
+            (&[("window", "3m")][..], "window"),
+            (&[("window", "auto")], "window"),
+            (&[("sweeps", "60d/1d")], "sweeps"),
+            (&[("client_secret", "")], "client_secret"),
+            (&[("client_secret_file", "/x")], "client_secret"),
+            (&[("tenant", "")], "tenant"),
+            (&[("base_url", "http://graph.example")], "base_url"),
+            (&[("token_url", "http://login.example")], "token_url"),
+            (&[("format", "xml")], "format"),
+            (&[("managed_identity", "on")], "managed_identity"),
+            (&[("tick_bytes", "1M")], "tick_bytes"),
+            (&[("rate_limit", "0")], "rate_limit"),
+            (&[("commit_delay", "0s")], "commit_delay"),
+            (&[("start", "yesterday")], "start"),
+            (&[("db", "postgresql://x")], "db"),
+            (&[("tls_client_cert_file", "/x")], "tls_client_key_file"),
+            (&[("proxy", "nonsense")], "proxy"),
+        ] {
+            assert_eq!(plan(changes).unwrap_err().property, property, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn neither_the_summary_nor_debug_output_shows_a_secret() {
+        let plan = plan(&[("proxy", "http://u:hunter3@proxy.example")]).unwrap();
+        for shown in [plan.summary(), format!("{plan:?}")] {
+            assert!(!shown.contains("hunter"), "{shown}");
+        }
+    }
+}
