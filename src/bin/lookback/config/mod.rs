@@ -6,7 +6,7 @@
 //! | [`yaml`] | the YAML format |
 //! | [`tree`] | YAML with lines and with scalars as they are written |
 //! | [`classic`] | the classic format |
-//! | [`include`] | include patterns to files |
+//! | [`mod@include`] | include patterns to files |
 //! | [`variables`] | `${NAME}` and `${NAME:-default}` |
 
 mod classic;
