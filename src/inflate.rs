@@ -4,8 +4,8 @@ use std::io::Read;
 
 use libdeflater::{DecompressionError, Decompressor};
 
-/// The first guess at how much larger a body becomes.
-const RATIO: usize = 12;
+/// No gzip makes a body more than this much smaller.
+const RATIO_MAX: usize = 1_032;
 
 /// Why a body cannot be decompressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,9 @@ impl Inflater {
         to: &mut Vec<u8>,
         max: usize,
     ) -> Result<(), InflateError> {
-        let mut room = to.capacity().max(from.len().saturating_mul(RATIO)).clamp(1_024, max);
+        let most = from.len().saturating_mul(RATIO_MAX).min(max);
+        let mut room =
+            stated_size(from).unwrap_or(0).clamp(1_024.min(max), most.max(1_024).min(max));
         loop {
             to.resize(room, 0);
             match self.inner.gzip_decompress(from, to) {
@@ -63,8 +65,13 @@ impl Inflater {
 
 /// Whether the length at the end of the data is that of what came out: if not, more members follow.
 fn is_last_member(from: &[u8], len: usize) -> bool {
-    let size = from.last_chunk::<4>().map(|size| u32::from_le_bytes(*size));
-    size == Some((len & 0xffff_ffff) as u32)
+    stated_size(from) == Some(len & 0xffff_ffff)
+}
+
+/// How long its last member becomes, by the word of the data itself.
+fn stated_size(from: &[u8]) -> Option<usize> {
+    let size = u32::from_le_bytes(*from.last_chunk::<4>()?);
+    usize::try_from(size).ok()
 }
 
 /// The slow path, for gzip of several members.

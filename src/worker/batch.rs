@@ -9,6 +9,10 @@ use crate::model::Timestamp;
 /// The key that holds an event's text where it cannot be a record.
 const TEXT_KEY: &str = "log";
 
+/// What a record adds to its event's JSON text at most: time, metadata, key, headers. The rest is
+/// as long as the text, or shorter.
+const ADDED_MAX: usize = 64;
+
 /// Encodes the `fresh` ones of `events`. `spare` gives empty buffers. Returns the lots, and how
 /// many events had to be handed over as text.
 pub(super) fn encode(
@@ -18,26 +22,24 @@ pub(super) fn encode(
     batch_size: usize,
     mut spare: impl FnMut() -> Vec<u8>,
 ) -> (Vec<Lot>, u64) {
-    let mut lots = Vec::new();
-    let mut as_text = 0;
-    if fresh.is_empty() {
-        return (lots, as_text);
-    }
-    let mut lot = Lot { bytes: spare(), ..Lot::default() };
+    let size = |index: &usize| events[*index].raw.len() + ADDED_MAX;
+    let mut left: usize = fresh.iter().map(size).sum();
+    let (mut lots, mut as_text) = (Vec::<Lot>::new(), 0);
     for index in fresh {
-        let event = &events[*index];
-        let start = lot.bytes.len();
-        as_text += u64::from(!append(event, format, &mut lot.bytes));
-        if lot.bytes.len() > batch_size && start > 0 {
-            let mut next = Lot { bytes: spare(), ..Lot::default() };
-            next.bytes.extend_from_slice(&lot.bytes[start..]);
-            lot.bytes.truncate(start);
-            lots.push(std::mem::replace(&mut lot, next));
+        let size = size(index);
+        if lots.last().is_none_or(|lot| lot.bytes.len() + size > batch_size) {
+            let mut bytes = spare();
+            // As much as it will hold, at once: growing step by step would leave copies behind.
+            bytes.reserve_exact(left.min(batch_size));
+            lots.push(Lot { bytes, ..Lot::default() });
         }
+        left -= size;
+        let Some(lot) = lots.last_mut() else { continue };
+        let event = &events[*index];
+        as_text += u64::from(!append(event, format, &mut lot.bytes));
         lot.records += 1;
         lot.keys.push(event.seen.key);
     }
-    lots.push(lot);
     (lots, as_text)
 }
 
@@ -80,14 +82,14 @@ mod tests {
 
     #[test]
     fn lots_hold_whole_records_within_the_batch_size_unless_one_alone_is_larger() {
-        let events =
-            events(&["\"aaaaaaaaaa\"", "\"b\"", "\"c\"", "\"ddddddddddddddddddddddddddddd\""]);
+        let long: &'static str = Box::leak(format!("\"{}\"", "d".repeat(300)).into());
+        let events = events(&["\"a\"", "\"b\"", "\"c\"", long]);
         let format = Format::Raw("k".to_owned());
-        let (lots, _) = encode(&events, &[0, 1, 2, 3], &format, 40, Vec::new);
+        let (lots, _) = encode(&events, &[0, 1, 2, 3], &format, 100, Vec::new);
         let shape: Vec<_> = lots.iter().map(|lot| (lot.records, lot.keys.len())).collect();
-        assert_eq!(shape, [(1, 1), (2, 2), (1, 1)]);
-        assert!(lots[..2].iter().all(|lot| lot.bytes.len() <= 40));
-        assert!(lots[2].bytes.len() > 40);
+        assert_eq!(shape, [(2, 2), (1, 1), (1, 1)]);
+        assert!(lots[..2].iter().all(|lot| lot.bytes.len() <= 100));
+        assert!(lots[2].bytes.len() > 100);
     }
 
     #[test]
