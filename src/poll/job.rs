@@ -80,6 +80,8 @@ pub struct Job {
     pub walk: Option<Walk>,
     /// When it began.
     pub began: Now,
+    /// When its last page came in.
+    pub came_on: Duration,
     /// What it leaves to the catch-up.
     pub hole: Option<TimeRange>,
     /// Whether how late its records are says something about the API, and not about an outage of ours.
@@ -112,6 +114,7 @@ impl Job {
             unread,
             walk: None,
             began,
+            came_on: began.mono,
             hole: None,
             tells_lateness: true,
             tally: Tally::default(),

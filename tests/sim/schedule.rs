@@ -241,3 +241,23 @@ fn a_late_sweep_reads_as_much_further_back_as_it_is_late() {
     }
     assert_eq!(oldest, begin + HOUR * 2 - HOUR * 10, "as if it had begun when it was due");
 }
+
+/// A walk that takes longer than the interval, with a failure at every page, comes to its end.
+#[test]
+fn a_slow_live_poll_that_comes_on_is_not_begun_again() {
+    let properties = [QUIET.as_slice(), &[("sweeps", "off"), ("widen", "off")]].concat();
+    let mut hand = Hand::new(&plan(&properties));
+    let first = hand.ask_range();
+    let at = hand.ago(MINUTE);
+    hand.page(&[at], Some("/next?page=1"));
+    for page in 2..20 {
+        hand.ask();
+        hand.fail(&transient());
+        hand.pass(MINUTE);
+        hand.ask();
+        hand.page(&[at], Some(&format!("/next?page={page}")));
+    }
+    hand.ask();
+    hand.page(&[at], None);
+    assert_eq!(hand.progress.live_until, Some(first.to));
+}

@@ -24,6 +24,9 @@ impl Engine {
     ) -> Vec<usize> {
         let Some(lane) = self.asked.take() else { return Vec::new() };
         self.came_through(lane);
+        if let Some(job) = self.lanes[lane].job.as_mut() {
+            job.came_on = now.mono;
+        }
         let mut fresh = Vec::new();
         for (index, event) in events.iter().enumerate() {
             let in_state = known.get(&event.seen.key).copied().unwrap_or(false);
@@ -176,11 +179,12 @@ impl Engine {
         }
     }
 
-    /// A live poll that cannot go on is planned anew, so that what is fresh is still read first.
+    /// A live poll that has not come on for an interval is planned anew, so that what is fresh is
+    /// still read first. One that is merely slow goes on: else it might never end.
     fn replan_if_stale(&mut self, lane: usize, now: Now) {
         let lane = &mut self.lanes[lane];
         let stale = lane.job.as_ref().is_some_and(|job| {
-            job.is_untouched() || now.mono >= job.began.mono + self.plan.schedule.interval
+            job.is_untouched() || now.mono >= job.came_on + self.plan.schedule.interval
         });
         if lane.kind == Kind::Live && stale {
             lane.job = None;
