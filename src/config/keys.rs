@@ -39,7 +39,7 @@ pub const KEYS: &[Key] = &[
     key(
         "start",
         "",
-        "how far back the very first poll reads: a duration, or an RFC 3339 time; default: `window`",
+        "how far back the very first poll reads: a duration, or an RFC 3339 time; default: `window`. If it is set, nothing older is ever asked for",
     ),
     key("widen", "on", "an empty result widens the window in steps until records come"),
     key("widen_step", "30m", "by how much an empty result widens the window"),

@@ -53,6 +53,9 @@ pub struct Schedule {
     pub sweeps: Vec<Sweep>,
     /// How far back the very first poll reads.
     pub start: Start,
+    /// Whether nothing older than that is wanted, because the user set `start`. Else sweeps and
+    /// widened windows reach back before it.
+    pub start_is_bound: bool,
     /// How an empty result widens the window.
     pub widen: Option<Widen>,
     /// Drift above this is reported.

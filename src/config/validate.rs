@@ -242,6 +242,7 @@ fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError>
         window,
         sweeps,
         start: start(raw)?.unwrap_or(Start::Back(window)),
+        start_is_bound: raw.get("start").is_some(),
         widen: widen(raw, window, limits.reach)?,
         drift_alert: parsed(raw, "drift_alert", units::duration)?,
         heartbeat: heartbeat(raw)?,

@@ -26,6 +26,8 @@ pub struct LiveRules {
     pub widened: Duration,
     /// How far back the API answers.
     pub reach: Duration,
+    /// Before this nothing is wanted.
+    pub bound: Option<Timestamp>,
 }
 
 /// Plans a live poll.
@@ -35,18 +37,15 @@ pub struct LiveRules {
 /// complete poll less the window; what of that lies more than a window further back than the poll
 /// itself is left to the catch-up, so that fresh records come first.
 pub fn live(progress: &Progress, rules: LiveRules, now: Timestamp) -> LivePlan {
-    let regular = if rules.widened > rules.window {
-        now - rules.widened
-    } else {
-        (now - rules.window).max(progress.origin)
-    };
-    let resume = match progress.live_until {
+    let within = |from: Timestamp| rules.bound.map_or(from, |bound| from.max(bound));
+    let regular = within(now - rules.widened.max(rules.window));
+    let resume = within(match progress.live_until {
         None => progress.origin,
         Some(until) if now.since(until) <= rules.interval * 2 => {
             until + rules.interval - rules.window
         }
-        Some(until) => (until - rules.window).max(progress.origin.min(until)),
-    };
+        Some(until) => until - rules.window,
+    });
     if resume >= regular {
         return LivePlan { range: TimeRange::new(regular.min(now), now), hole: None };
     }
@@ -116,6 +115,7 @@ mod tests {
             window: Duration::from_secs(1_800),
             widened: Duration::from_secs(1_800),
             reach: Duration::from_secs(86_400),
+            bound: None,
         };
         let progress = Progress { live_until: live_until.map(at), ..Progress::new(at(-1_800)) };
         live(&progress, rules, at(now))
@@ -159,12 +159,29 @@ mod tests {
     }
 
     #[test]
+    fn nothing_before_the_bound_is_read_however_wide_the_window() {
+        let rules = LiveRules {
+            interval: Duration::from_secs(180),
+            window: Duration::from_secs(1_800),
+            widened: Duration::from_secs(3_600),
+            reach: Duration::from_secs(86_400),
+            bound: Some(at(9_000)),
+        };
+        for live_until in [None, Some(at(9_820)), Some(at(9_100))] {
+            let progress = Progress { live_until, ..Progress::new(at(9_000)) };
+            let expected = LivePlan { range: range(9_000, 10_000), hole: None };
+            assert_eq!(live(&progress, rules, at(10_000)), expected, "{live_until:?}");
+        }
+    }
+
+    #[test]
     fn a_poll_never_reads_past_the_apis_reach() {
         let rules = LiveRules {
             interval: Duration::from_secs(180),
             window: Duration::from_secs(3_000),
             widened: Duration::from_secs(3_000),
             reach: Duration::from_secs(4_000),
+            bound: None,
         };
         let progress = Progress { live_until: Some(at(8_000)), ..Progress::new(at(0)) };
         let expected = LivePlan { range: range(7_000, 10_000), hole: Some(range(5_000, 7_000)) };

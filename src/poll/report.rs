@@ -180,8 +180,10 @@ impl Report {
 
     /// The server wants us to wait.
     pub fn throttled(status: u16, wait: Duration) -> Self {
-        let message =
-            format!("the server throttles (HTTP {status}); waiting {:.0} s", wait.as_secs_f64());
+        let message = format!(
+            "the server throttles (HTTP {status}); waiting {} s",
+            wait.as_secs_f64().ceil()
+        );
         report("throttled", Warning, message, vec![("wait_seconds", seconds(wait))])
     }
 

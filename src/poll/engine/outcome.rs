@@ -74,11 +74,13 @@ impl Engine {
             self.stats.rejected += 1;
         }
         let late_by = now.wall.since(seen.time);
-        if timed && job.tells_lateness {
+        // What happened before the very first poll's reach no window has ever covered.
+        let covered = seen.time >= self.progress.origin;
+        if timed && covered && job.tells_lateness {
             self.lateness.add(late_by, now.mono);
         }
         let unread = |hole: &crate::model::TimeRange| hole.contains(seen.time);
-        let missed = timed && late_by > self.plan.schedule.window;
+        let missed = timed && covered && late_by > self.plan.schedule.window;
         if missed && matches!(lane.kind, Kind::Sweep(_)) && !self.progress.holes.iter().any(unread)
         {
             job.tally.late += 1;

@@ -60,6 +60,7 @@ impl Engine {
             window: schedule.window,
             widened: self.widened,
             reach: schedule.reach,
+            bound: self.bound(),
         };
         let plan = planner::live(&self.progress, rules, now.wall);
         self.next_live = now.mono + schedule.interval;
@@ -84,6 +85,11 @@ impl Engine {
         let mut job = Job::new(self.progress.holes.clone(), now);
         job.tells_lateness = false;
         Ok(job)
+    }
+
+    /// Before this nothing is wanted.
+    fn bound(&self) -> Option<Timestamp> {
+        self.plan.schedule.start_is_bound.then_some(self.progress.origin)
     }
 
     /// The oldest moment to plan for: within the API's reach for long enough to be asked for.
@@ -116,7 +122,7 @@ impl Engine {
             return Err(now.mono + (sweep.every - since));
         }
         let from = planner::sweep_from(sweep, began, now.wall);
-        let from = from.max(self.progress.origin).max(limit);
+        let from = self.bound().map_or(from, |bound| from.max(bound)).max(limit);
         Ok(Job::new(vec![TimeRange::new(from, now.wall)], now))
     }
 
