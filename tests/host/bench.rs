@@ -90,6 +90,16 @@ impl Bench {
         self.dir.path().join(name)
     }
 
+    /// How many ids the state holds; none while it cannot be read.
+    pub(crate) fn committed(&self) -> usize {
+        let count = || {
+            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+            let state = rusqlite::Connection::open_with_flags(self.path("lookback.db"), flags)?;
+            state.query_row("SELECT count(*) FROM ids", [], |row| row.get::<_, i64>(0))
+        };
+        count().map_or(0, |ids| usize::try_from(ids).unwrap_or(0))
+    }
+
     /// Writes a file, and gives its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
