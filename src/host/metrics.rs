@@ -7,7 +7,7 @@ use super::services::{Services, symbol};
 use crate::model::Timestamp;
 use crate::poll::stats::{QUANTILES, Stats};
 
-/// The most of the host's metrics text that is looked through.
+/// The host's own count of the records that it has stored.
 const STORED_METRIC: &str = "fluentbit_input_records_total";
 
 /// One sample: values of the extra labels, and the value.

@@ -25,11 +25,6 @@ impl Condition {
     pub fn end(&mut self) -> bool {
         self.reported.take().is_some()
     }
-
-    /// Whether it holds.
-    pub fn holds(&self) -> bool {
-        self.reported.is_some()
-    }
 }
 
 #[cfg(test)]
