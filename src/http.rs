@@ -10,13 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
-};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use tokio::sync::Notify;
 
+use crate::api::definition::Method;
 use crate::api::page::Response;
-use crate::api::{Origin, RequestSpec};
+use crate::api::request::{Credential, Placement, set_query};
+use crate::api::{Headers, Origin, RequestSpec};
 use crate::config::ConfigError;
 use crate::config::plan::HttpOptions;
 use crate::inflate::{self, InflateError};
@@ -26,6 +26,9 @@ const REDIRECTS_MAX: usize = 5;
 
 /// A buffer that has grown beyond this is not kept.
 const KEPT_BUFFER_MAX: usize = 16 * 1024 * 1024;
+
+/// A longer header of an answer is not looked at.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +63,7 @@ type Pending = Pin<Box<dyn Future<Output = Result<Raw, HttpError>> + Send>>;
 /// An answer as it came over the wire.
 struct Raw {
     status: u16,
-    retry_after: Option<String>,
+    headers: Headers,
     gzip: bool,
     body: Vec<u8>,
 }
@@ -105,23 +108,29 @@ impl Http {
 
     /// Sends a request; its answer comes out of [`Http::wait`].
     pub fn send(&mut self, spec: &RequestSpec) {
-        let mut request = match &spec.form {
-            Some(form) => self
-                .client
-                .post(spec.url.clone())
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form.expose().to_owned()),
-            None => self.client.get(spec.url.clone()),
+        let mut url = spec.url.clone();
+        if let Some(Credential { place: Placement::Query(name), value }) = &spec.credential {
+            set_query(&mut url, name, value.expose());
+        }
+        let mut request = match spec.method {
+            Method::Get => self.client.get(url),
+            Method::Post => self.client.post(url),
         };
+        if let Some(payload) = &spec.payload {
+            if !spec.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                request = request.header(CONTENT_TYPE, payload.content_type);
+            }
+            request = request.body(payload.text.expose().to_owned());
+        }
         request = request.header(ACCEPT_ENCODING, "gzip");
         for (name, value) in &spec.headers {
             request = request.header(name, value);
         }
-        if let Some(credential) = &spec.authorization
-            && let Ok(mut value) = HeaderValue::from_str(credential.expose())
+        if let Some(Credential { place: Placement::Header(name), value }) = &spec.credential
+            && let Ok(mut value) = HeaderValue::from_str(value.expose())
         {
             value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            request = request.header(name, value);
         }
         let mut wire = std::mem::take(&mut self.wire);
         wire.clear();
@@ -170,7 +179,7 @@ impl Http {
         } else {
             raw.body
         };
-        Ok(Response { status: raw.status, retry_after: raw.retry_after, body, received_bytes })
+        Ok(Response { status: raw.status, headers: raw.headers, body, received_bytes })
     }
 
     /// Takes a body back, to read the next one into.
@@ -195,7 +204,14 @@ async fn exchange(
         Some("gzip" | "x-gzip") => true,
         Some(_) => return Err(HttpError::Encoding),
     };
-    let retry_after = text(RETRY_AFTER).map(|value| value.chars().take(64).collect());
+    let mut kept = Headers::default();
+    for (name, value) in headers {
+        if let Ok(value) = value.to_str()
+            && value.len() <= HEADER_BYTES_MAX
+        {
+            kept.push(name.as_str(), value);
+        }
+    }
     let status = response.status().as_u16();
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
         if body.len() + chunk.len() > max_page {
@@ -203,7 +219,7 @@ async fn exchange(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Raw { status, retry_after, gzip, body })
+    Ok(Raw { status, headers: kept, gzip, body })
 }
 
 /// The innermost cause, without the URL: a next link may carry a token.

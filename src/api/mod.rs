@@ -2,11 +2,15 @@
 
 pub mod catalog;
 pub mod definition;
+pub mod headers;
 pub mod origin;
 pub mod page;
+pub mod position;
 pub mod request;
 pub mod template;
 
 pub use definition::Definition;
+pub use headers::Headers;
 pub use origin::Origin;
+pub use position::Position;
 pub use request::RequestSpec;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::Definition;
+use super::Headers;
+use super::definition::{Definition, Id, Paging, Records};
 use crate::json::{self, JsonError, PageShape, Pointer, RawEvent, Scalar};
 use crate::model::{Bucket, EventKey, Fault, IdHash, Seen, Timestamp};
 use crate::poll::backoff;
@@ -16,8 +17,8 @@ use crate::poll::backoff;
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The `Retry-After` header.
-    pub retry_after: Option<String>,
+    /// Its headers.
+    pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
     /// How many bytes came over the wire for it.
@@ -79,14 +80,15 @@ impl PageReader {
     /// # Errors
     /// If a pointer of the definition is none.
     pub fn new(definition: &Definition, hash_key: [u8; 16]) -> Result<Self, String> {
-        let pointer = |text: &String| Pointer::parse(text).map_err(|error| error.to_string());
-        let links = definition.next.iter().flat_map(|next| next.link.as_slice());
-        let shape = PageShape {
-            records: pointer(&definition.records)?,
-            id: definition.id.as_slice().iter().map(pointer).collect::<Result<_, _>>()?,
-            time: Some(pointer(&definition.time)?),
-            next: links.map(pointer).collect::<Result<_, _>>()?,
+        let links = match &definition.next {
+            Some(Paging::Link(links)) => links.clone(),
+            _ => Vec::new(),
         };
+        let Records::At(records) = definition.records.clone() else {
+            return Err("not yet".to_owned());
+        };
+        let Id::At(id) = definition.id.clone() else { return Err("not yet".to_owned()) };
+        let shape = PageShape { records, id, time: Some(definition.time.at.clone()), next: links };
         Ok(Self { shape, hash_key })
     }
 
@@ -117,7 +119,8 @@ impl PageReader {
             if id.is_none() { Some(Fault::NoId) } else { time.is_none().then_some(Fault::NoTime) };
         let id = id.unwrap_or_else(|| self.hash(|hasher| hasher.write(event.raw.as_bytes())));
         let bucket = time.map_or(Bucket::UNTIMED, Bucket::of);
-        let seen = Seen { key: EventKey { bucket, id }, time: time.unwrap_or(received), fault };
+        let time = time.unwrap_or(received);
+        let seen = Seen { key: EventKey { bucket, id }, time, selected: time, fault };
         Event { seen, raw: event.raw }
     }
 
@@ -163,7 +166,7 @@ pub enum BodyError {
 
 /// What kind of failure an answer is; nothing if its body is to be read.
 pub fn failure(response: &Response, now: Timestamp) -> Option<Failure> {
-    let wait = response.retry_after.as_deref().and_then(|text| backoff::retry_after(text, now));
+    let wait = response.headers.get("retry-after").and_then(|text| backoff::retry_after(text, now));
     let kind = match response.status {
         200..=299 => return None,
         429 => FailureKind::Throttled(wait),
@@ -210,7 +213,11 @@ mod tests {
     fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Option<Failure> {
         let response = Response {
             status,
-            retry_after: retry_after.map(str::to_owned),
+            headers: {
+                let mut headers = Headers::default();
+                retry_after.into_iter().for_each(|value| headers.push("Retry-After", value));
+                headers
+            },
             body: body.as_bytes().to_vec(),
             received_bytes: 0,
         };

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
+use super::definition::{DefinitionError, Place, Placed};
+
 /// The values that templates may name.
 #[derive(Clone, Debug, Default)]
 pub struct Values(BTreeMap<String, String>);
@@ -16,6 +20,93 @@ impl Values {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
+}
+
+/// A template of a definition.
+#[derive(Clone, Debug)]
+pub struct Template {
+    text: String,
+    place: Place,
+}
+
+impl Template {
+    /// A template that stands at a place.
+    ///
+    /// # Errors
+    /// If a brace has no partner.
+    pub fn new(text: String, place: Place) -> Result<Self, String> {
+        check(&text)?;
+        Ok(Self { text, place })
+    }
+
+    /// The names that it mentions.
+    pub fn names(&self) -> Vec<&str> {
+        names(&self.text)
+    }
+
+    /// Whether it mentions a name.
+    pub fn mentions(&self, name: &str) -> bool {
+        self.names().contains(&name)
+    }
+
+    /// Puts the values in, each passed through `escape`.
+    ///
+    /// # Errors
+    /// The name that has no value.
+    pub fn fill(&self, values: &Values, escape: fn(&str) -> String) -> Result<String, String> {
+        fill(&self.text, values, escape)
+    }
+
+    /// A mistake in it.
+    pub fn error(&self, problem: impl Into<String>) -> DefinitionError {
+        DefinitionError::at(self.place, problem)
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Placed { value, place } = Placed::<String>::deserialize(from)?;
+        Self::new(value, place).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Whether every brace has its partner.
+///
+/// # Errors
+/// Which has none.
+pub fn check(template: &str) -> Result<(), String> {
+    let mut values = Values::default();
+    names(template).into_iter().for_each(|name| values.set(name, ""));
+    fill(template, &values, verbatim).map(drop)
+}
+
+/// The names that the strings of a JSON value mention.
+pub fn names_in(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::String(text) => names(text).into_iter().map(str::to_owned).collect(),
+        serde_json::Value::Array(items) => items.iter().flat_map(names_in).collect(),
+        serde_json::Value::Object(members) => members.values().flat_map(names_in).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Fills the strings of a JSON value.
+///
+/// # Errors
+/// The name that has no value.
+pub fn fill_in(value: &serde_json::Value, values: &Values) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        serde_json::Value::String(text) => fill(text, values, verbatim)?.into(),
+        serde_json::Value::Array(items) => {
+            items.iter().map(|item| fill_in(item, values)).collect::<Result<Vec<_>, _>>()?.into()
+        }
+        serde_json::Value::Object(members) => {
+            let filled =
+                members.iter().map(|(name, value)| Ok((name.clone(), fill_in(value, values)?)));
+            serde_json::Value::Object(filled.collect::<Result<_, String>>()?)
+        }
+        other => other.clone(),
+    })
 }
 
 /// Fills `{name}` from `values`, passing each value through `escape`. `{{` and `}}` stand for braces.
@@ -65,6 +156,12 @@ pub fn names(template: &str) -> Vec<&str> {
 /// Leaves a value as it is.
 pub fn verbatim(value: &str) -> String {
     value.to_owned()
+}
+
+/// Escapes a value for the inside of a JSON string.
+pub fn json(value: &str) -> String {
+    let quoted = serde_json::Value::from(value).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Percent-encodes everything that could end a path segment or a query value.

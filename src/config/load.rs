@@ -38,8 +38,7 @@ fn definition(api: &str) -> Result<Definition, ConfigError> {
         )
     })?;
     Definition::parse(&yaml).map_err(|error| {
-        let one_line = error.split_whitespace().collect::<Vec<_>>().join(" ");
-        ConfigError::new("api", format!("'{api}': {one_line}"), "mend the definition")
+        ConfigError::new("api", format!("'{api}': {error}"), "mend the definition")
     })
 }
 

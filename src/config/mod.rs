@@ -1,5 +1,6 @@
 //! From the strings of a Fluent Bit config to a validated [`Plan`]. Pure but for [`load`].
 
+pub mod cloud;
 pub mod keys;
 pub mod load;
 pub mod plan;

@@ -7,7 +7,8 @@ use url::Url;
 
 use super::sweeps::{self, Sweep};
 use super::{Secret, units};
-use crate::api::definition::Definition;
+use crate::api::definition::{Audience, Definition};
+use crate::api::request::Placement;
 use crate::api::template::Values;
 use crate::model::Timestamp;
 
@@ -22,8 +23,10 @@ pub struct Plan {
     pub values: Values,
     /// The API's address.
     pub base_url: Url,
-    /// How to get a token; nothing if the API wants none.
-    pub login: Option<Login>,
+    /// The values of the definition's `for_each`: one walk for each; at least one.
+    pub parts: Vec<Option<String>>,
+    /// How to prove who asks; nothing if the API wants no proof.
+    pub access: Option<Access>,
     /// When to read what.
     pub schedule: Schedule,
     /// How records look.
@@ -97,17 +100,62 @@ pub enum Format {
     Raw(String),
 }
 
+/// How to prove who asks.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Where the proof is put.
+    pub place: Placement,
+    /// What stands before it, a blank included.
+    pub prefix: String,
+    /// Where it comes from.
+    pub login: Login,
+}
+
+/// Where a token comes from.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// From the config or a file: it is what the API wants.
+    Fixed(SecretSource),
+    /// The same, together with a user name, as HTTP basic wants it.
+    Basic {
+        /// The user; nothing if the secret holds `user:password`.
+        user: Option<String>,
+        /// The password.
+        secret: SecretSource,
+    },
+    /// From a login service.
+    OAuth(OAuth),
+}
+
 /// OAuth 2.0 client credentials.
 #[derive(Clone, Debug)]
-pub struct Login {
+pub struct OAuth {
     /// The login service.
     pub token_url: Url,
-    /// The application.
-    pub client_id: String,
-    /// Its secret.
-    pub secret: SecretSource,
-    /// What to ask for: the form's key, and its value.
-    pub audience: (&'static str, String),
+    /// The application; with the metadata service, which of the machine's identities.
+    pub client_id: Option<String>,
+    /// How it proves itself.
+    pub proof: Proof,
+    /// What to ask for.
+    pub audience: Audience,
+}
+
+/// How an application proves itself to the login service.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// By a secret.
+    Secret(SecretSource),
+    /// By an assertion that it signs.
+    Certificate {
+        /// The certificate, PEM.
+        certificate: PathBuf,
+        /// Its key, PEM; may be the same file.
+        key: PathBuf,
+    },
+    /// By a token of another issuer, in a file that is read for every token.
+    Federated(PathBuf),
+    /// By where it runs: the machine's metadata service is asked.
+    Metadata,
 }
 
 /// Where a secret is.
@@ -153,9 +201,7 @@ impl Plan {
             Format::Record => "record".to_owned(),
             Format::Raw(key) => format!("raw in '{key}'"),
         };
-        let login = self.login.as_ref().map_or("none".to_owned(), |login| {
-            format!("client '{}' at {}, secret ***", login.client_id, login.token_url)
-        });
+        let login = self.access.as_ref().map_or("none".to_owned(), |access| access.login.summary());
         format!(
             "api={} source={} base_url={} login=[{login}] interval={} window={} sweeps=[{}] widen=[{widen}] \
              drift_alert={} format=[{format}] health_tag={} heartbeat={} batch_size={} tick_bytes={} \
@@ -178,5 +224,28 @@ impl Plan {
             if self.http.tls_verify { "on" } else { "off" },
             self.db.display(),
         )
+    }
+}
+
+impl Login {
+    /// What it is, secrets masked.
+    fn summary(&self) -> String {
+        match self {
+            Self::Fixed(_) => "token ***".to_owned(),
+            Self::Basic { user: None, .. } => "basic ***".to_owned(),
+            Self::Basic { user: Some(user), .. } => format!("basic '{user}' ***"),
+            Self::OAuth(oauth) => {
+                let client = oauth.client_id.as_deref().unwrap_or("the machine itself");
+                let proof = match &oauth.proof {
+                    Proof::Secret(_) => "secret ***".to_owned(),
+                    Proof::Certificate { certificate, .. } => {
+                        format!("certificate {}", certificate.display())
+                    }
+                    Proof::Federated(path) => format!("federated by {}", path.display()),
+                    Proof::Metadata => "managed identity".to_owned(),
+                };
+                format!("client '{client}' at {}, {proof}", oauth.token_url)
+            }
+        }
     }
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::plan::{Format, HttpOptions, Login, Plan, Schedule, SecretSource, Start, Widen};
+use super::plan::{
+    Access, Format, HttpOptions, Login, OAuth, Plan, Proof, Schedule, SecretSource, Start, Widen,
+};
 use super::{ConfigError, Raw, Secret, keys, sweeps, units};
 use crate::api::definition::{Auth, Definition};
+use crate::api::request::{PageOf, Placement, Requests};
 use crate::api::template::{self, Values};
 use crate::api::{origin, request};
 use crate::model::{TimeRange, Timestamp};
@@ -24,7 +27,7 @@ impl Plan {
     pub fn new(raw: &Raw, definition: Definition) -> Result<Self, ConfigError> {
         refuse_planned(raw)?;
         let values = template_values(raw, &definition)?;
-        let base_url = endpoint(raw, "base_url", &definition.base_url)?;
+        let base_url = endpoint(raw, "base_url", &definition.base_url, &values)?;
         try_templates(&base_url, &definition, &values)?;
         let schedule = schedule(raw, &definition)?;
         let batch_size = at_least(raw, "batch_size", BATCH_MIN)?;
@@ -36,8 +39,11 @@ impl Plan {
                 "raise tick_bytes or lower batch_size",
             ));
         }
-        let login = login(raw, &definition, &values)?;
-        let token_url = login.as_ref().map(|login| &login.token_url);
+        let access = access(raw, &definition, &values)?;
+        let token_url = access.as_ref().and_then(|access| match &access.login {
+            Login::OAuth(oauth) => Some(&oauth.token_url),
+            Login::Fixed(_) | Login::Basic { .. } => None,
+        });
         let schemes = token_url.into_iter().chain([&base_url]).map(Url::scheme);
         let schemes: Vec<&str> = schemes.collect();
         Ok(Self {
@@ -47,7 +53,8 @@ impl Plan {
             db: db(raw)?,
             commit_delay: at_least_a_second(raw, "commit_delay")?,
             http: http(raw, &schemes)?,
-            login,
+            access,
+            parts: request::parts(&definition, &values),
             definition,
             values,
             base_url,
@@ -118,17 +125,12 @@ fn template_values(raw: &Raw, definition: &Definition) -> Result<Values, ConfigE
         }
     }
     for (name, parameter) in &definition.parameters {
-        let value = raw.get(name).or(parameter.default.as_deref());
-        let value = value.ok_or_else(|| {
-            ConfigError::new(name, "is missing", format!("set it: {}", parameter.doc))
-        })?;
-        values.set(name, value);
-    }
-    let used = definition.request.query.values().chain([&definition.request.path]);
-    for name in used.flat_map(|text| template::names(text)) {
-        if !matches!(name, "from" | "to") && values.get(name).is_none() {
-            let why = format!("the definition '{}' needs it", definition.name);
-            return Err(ConfigError::new(name, "is missing", why));
+        let default = parameter
+            .default
+            .as_ref()
+            .and_then(|default| default.fill(&values, template::verbatim).ok());
+        if let Some(value) = raw.get(name).map(str::to_owned).or(default) {
+            values.set(name, value);
         }
     }
     Ok(values)
@@ -140,14 +142,31 @@ fn try_templates(
     definition: &Definition,
     values: &Values,
 ) -> Result<(), ConfigError> {
+    let requests = Requests { base: base_url, definition, values };
     let moment = Timestamp::from_secs(0);
     let range = TimeRange::new(moment, moment);
-    let filled = request::first_page(base_url, &definition.request, values, range);
-    filled.map(drop).map_err(|problem| ConfigError::new("api", problem, "mend the definition"))
+    for part in request::parts(definition, values) {
+        let page = PageOf { range, part: part.as_deref(), position: None, endless: false };
+        requests.page(page).map_err(|problem| {
+            ConfigError::new("api", problem, "set it, or mend the definition")
+        })?;
+    }
+    Ok(())
 }
 
-fn endpoint(raw: &Raw, name: &str, default: &str) -> Result<Url, ConfigError> {
-    origin::endpoint(raw.get(name).unwrap_or(default)).map_err(|problem| {
+fn endpoint(
+    raw: &Raw,
+    name: &str,
+    default: &template::Template,
+    values: &Values,
+) -> Result<Url, ConfigError> {
+    let text = match raw.get(name) {
+        Some(text) => text.to_owned(),
+        None => default.fill(values, template::percent).map_err(|problem| {
+            ConfigError::new(name, problem, "set it, or the property that it names")
+        })?,
+    };
+    origin::endpoint(&text).map_err(|problem| {
         ConfigError::new(name, problem, "set an https URL, or an http one to a loopback address")
     })
 }
@@ -160,12 +179,12 @@ fn source(raw: &Raw, definition: &Definition, base_url: &Url) -> String {
     format!("{}/{}", definition.name, raw.get("tenant").unwrap_or(host))
 }
 
-fn login(
+fn access(
     raw: &Raw,
     definition: &Definition,
     values: &Values,
-) -> Result<Option<Login>, ConfigError> {
-    let Auth::OAuth2 { token_url, scope, resource } = &definition.auth else {
+) -> Result<Option<Access>, ConfigError> {
+    let Auth::OAuth2 { token_url, audience } = &definition.auth else {
         return Ok(None);
     };
     let client_id = required(raw, "client_id", "set the application's id")?.to_owned();
@@ -185,24 +204,16 @@ fn login(
             return Err(ConfigError::new("client_secret", "is missing", mend));
         }
     };
-    let url = match raw.get("token_url") {
-        Some(url) => url.to_owned(),
-        None => template::fill(token_url, values, template::percent).map_err(|problem| {
-            ConfigError::new("tenant", problem, "set the tenant's name or id, or token_url")
-        })?,
-    };
-    let url = origin::endpoint(&url).map_err(|problem| {
-        ConfigError::new(
-            "token_url",
-            problem,
-            "set an https URL, or an http one to a loopback address",
-        )
-    })?;
-    let audience = match (scope, resource) {
-        (Some(scope), _) => ("scope", scope.clone()),
-        (None, resource) => ("resource", resource.clone().unwrap_or_default()),
-    };
-    Ok(Some(Login { token_url: url, client_id, secret, audience }))
+    Ok(Some(Access {
+        place: Placement::Header("Authorization".to_owned()),
+        prefix: "Bearer ".to_owned(),
+        login: Login::OAuth(OAuth {
+            token_url: endpoint(raw, "token_url", token_url, values)?,
+            client_id: Some(client_id),
+            proof: Proof::Secret(secret),
+            audience: audience.clone(),
+        }),
+    }))
 }
 
 fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError> {

@@ -49,6 +49,11 @@ pub enum PointerError {
 }
 
 impl Pointer {
+    /// The whole document.
+    pub fn root() -> Pointer {
+        Pointer { tokens: Vec::new() }
+    }
+
     /// Reads a pointer.
     ///
     /// # Errors

@@ -44,6 +44,8 @@ pub struct Seen {
     pub key: EventKey,
     /// When it happened, or when it was received if it does not say.
     pub time: Timestamp,
+    /// The time by which reads select it: its own, unless the API selects by another.
+    pub selected: Timestamp,
     /// What the definition asks for and the event lacks.
     pub fault: Option<Fault>,
 }

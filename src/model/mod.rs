@@ -2,6 +2,8 @@
 
 pub mod event;
 pub mod time;
+pub mod time_format;
 
 pub use event::{Bucket, EventKey, Fault, IdHash, Seen};
 pub use time::{Now, TimeRange, Timestamp};
+pub use time_format::TimeFormat;

@@ -44,6 +44,11 @@ impl Timestamp {
         self.0.rem_euclid(NANOS_PER_SECOND) as u32
     }
 
+    /// The whole second that this moment is in.
+    pub const fn floor_secs(self) -> Self {
+        Self::from_secs(self.as_secs())
+    }
+
     /// The next whole second, or this one if it is whole.
     pub const fn ceil_secs(self) -> Self {
         Self::from_secs(self.as_secs() + if self.subsec_nanos() > 0 { 1 } else { 0 })

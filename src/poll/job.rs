@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use url::Url;
-
 use super::backoff::Backoff;
 use super::ranges;
+use crate::api::Position;
 use crate::model::{Now, TimeRange, Timestamp};
 
 /// Pages of one walk at most: a server that never ends is a broken one.
@@ -40,10 +39,10 @@ pub struct Walk {
     /// The slice.
     pub slice: TimeRange,
     /// The page to ask for next; the first one if nothing.
-    pub next: Option<Url>,
+    pub next: Option<Position>,
     /// Pages read.
     pub pages: u32,
-    links: HashSet<Url>,
+    links: HashSet<Position>,
 }
 
 impl Walk {
@@ -52,7 +51,7 @@ impl Walk {
     }
 
     /// Goes on to a page; false if the walk has been there before.
-    pub fn follow(&mut self, link: Url) -> bool {
+    pub fn follow(&mut self, link: Position) -> bool {
         let fresh = self.links.insert(link.clone());
         self.next = Some(link);
         fresh && self.pages < PAGES_MAX

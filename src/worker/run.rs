@@ -11,7 +11,7 @@ use crate::api::Origin;
 use crate::api::page::{self, Failure, FailureKind, PageReader, Response};
 use crate::auth;
 use crate::clock::Clock;
-use crate::config::plan::SecretSource;
+use crate::config::plan::{Login, OAuth, Proof, SecretSource};
 use crate::config::{ConfigError, Plan, Secret};
 use crate::encode::health;
 use crate::handoff::Lot;
@@ -80,7 +80,7 @@ impl Run {
         }
         Ok(Self {
             api: Origin::of(&plan.base_url),
-            login: plan.login.as_ref().and_then(|login| Origin::of(&login.token_url)),
+            login: oauth(&plan).and_then(|oauth| Origin::of(&oauth.token_url)),
             shared: Arc::clone(&setup.shared),
             state: opened.state,
             asked: Asked::Page,
@@ -133,8 +133,9 @@ impl Run {
     }
 
     fn login(&mut self) {
-        let Some(login) = &self.plan.login else { return };
-        match secret(&login.secret) {
+        let Some(login) = oauth(&self.plan) else { return };
+        let Proof::Secret(source) = &login.proof else { return };
+        match secret(source) {
             Ok(secret) => self.http.send(&auth::request(login, &secret)),
             Err(error) => {
                 let failure = Failure { kind: FailureKind::Transient, status: 0, error };
@@ -307,6 +308,13 @@ pub(super) fn rest(shared: &Shared) {
         runtime.block_on(async {
             let _ = tokio::time::timeout(Duration::from_secs(5), shared.wake.notified()).await;
         });
+    }
+}
+
+fn oauth(plan: &Plan) -> Option<&OAuth> {
+    match &plan.access.as_ref()?.login {
+        Login::OAuth(oauth) => Some(oauth),
+        Login::Fixed(_) | Login::Basic { .. } => None,
     }
 }
 

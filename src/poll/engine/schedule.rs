@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::{Engine, Step};
-use crate::api::RequestSpec;
-use crate::api::request;
-use crate::config::Secret;
+use crate::api::request::{Credential, PageOf, Requests};
+use crate::config::{Plan, Secret};
 use crate::model::{Now, TimeRange, Timestamp};
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::planner::{self, LiveRules};
@@ -132,11 +131,12 @@ impl Engine {
         if gate > now.mono {
             return Step::Wait(wake.min(gate));
         }
-        let mut authorization = None;
-        if self.plan.login.is_some() {
+        let mut credential = None;
+        if let Some(access) = &self.plan.access {
             match self.tokens.current(now.mono) {
                 Some(token) => {
-                    authorization = Some(Secret::new(format!("Bearer {}", token.expose())));
+                    let value = Secret::new(format!("{}{}", access.prefix, token.expose()));
+                    credential = Some(Credential { place: access.place.clone(), value });
                 }
                 None if self.tokens.not_before > now.mono => {
                     return Step::Wait(wake.min(self.tokens.not_before));
@@ -160,16 +160,15 @@ impl Engine {
             self.finish(lane, now);
             return Step::Wait(now.mono);
         };
-        let url = walk.next.clone().unwrap_or_else(|| {
-            let request = &self.plan.definition.request;
-            request::first_page(&self.plan.base_url, request, &self.plan.values, walk.slice)
-                .expect("the plan filled these templates once already")
-        });
-        let headers = &self.plan.definition.request.headers;
-        let headers = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let Plan { base_url: base, definition, values, .. } = self.plan.as_ref();
+        let page =
+            PageOf { range: walk.slice, part: None, position: walk.next.as_ref(), endless: false };
+        let spec = Requests { base, definition, values }.page(page);
+        let mut spec = spec.expect("the plan filled these templates once already");
+        spec.credential = credential;
         self.rate.sent(now.mono);
         self.asked = Some(lane);
-        Step::Fetch(Box::new(RequestSpec { url, headers, authorization, form: None }))
+        Step::Fetch(Box::new(spec))
     }
 
     /// Notes progress, to be committed in its turn.

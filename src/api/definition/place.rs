@@ -1,0 +1,72 @@
+//! Where in a definition something stands, so that a mistake can be shown there.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer};
+
+/// Line and column, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    line: u64,
+    column: u64,
+}
+
+/// A mistake in a definition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct DefinitionError {
+    place: Option<Place>,
+    problem: String,
+}
+
+impl DefinitionError {
+    /// A mistake that stands nowhere in particular: a part that is missing.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self { place: None, problem: problem.into() }
+    }
+
+    /// A mistake at a place.
+    pub fn at(place: Place, problem: impl Into<String>) -> Self {
+        Self { place: Some(place), problem: problem.into() }
+    }
+
+    pub(super) fn from_yaml(error: &serde_saphyr::Error) -> Self {
+        let place = error.location().map(|at| Place { line: at.line(), column: at.column() });
+        let text = error.without_snippet().to_string();
+        // The place stands before the message already.
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let problem = match text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
+            Some((_, problem)) => problem,
+            None => text,
+        };
+        let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { place, problem }
+    }
+}
+
+impl fmt::Display for DefinitionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some(Place { line, column }) => {
+                write!(f, "line {line}, column {column}: {}", self.problem)
+            }
+            None => f.write_str(&self.problem),
+        }
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let spanned = serde_saphyr::Spanned::<T>::deserialize(from)?;
+        let at = spanned.referenced;
+        Ok(Self { value: spanned.value, place: Place { line: at.line(), column: at.column() } })
+    }
+}
