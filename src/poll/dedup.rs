@@ -78,6 +78,11 @@ impl Dedup {
         self.shrink(complete_from);
     }
 
+    /// Whether memory holds this.
+    pub fn holds(&self, key: EventKey) -> bool {
+        self.knows(key)
+    }
+
     fn knows(&self, key: EventKey) -> bool {
         self.buckets.get(&key.bucket).is_some_and(|bucket| bucket.ids.contains(key.id))
     }

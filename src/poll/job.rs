@@ -1,15 +1,11 @@
 //! One poll, sweep or catch-up under way: what of it is unread, and how far its walk has come.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::ranges;
-use crate::api::Position;
+use super::walk::Walk;
 use crate::model::{Now, TimeRange, Timestamp};
-
-/// Pages of one walk at most: a server that never ends is a broken one.
-pub const PAGES_MAX: u32 = 100_000;
 
 /// What a job is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,44 +29,11 @@ impl Kind {
     }
 }
 
-/// A walk over the pages of one slice.
-#[derive(Debug)]
-pub struct Walk {
-    /// The slice.
-    pub slice: TimeRange,
-    /// The page to ask for next; the first one if nothing.
-    pub next: Option<Position>,
-    /// Pages read.
-    pub pages: u32,
-    links: HashSet<Position>,
-}
-
-impl Walk {
-    fn new(slice: TimeRange) -> Self {
-        Self { slice, next: None, pages: 0, links: HashSet::new() }
-    }
-
-    /// Goes on to a page; false if the walk has been there before.
-    pub fn follow(&mut self, link: Position) -> bool {
-        let fresh = self.links.insert(link.clone());
-        self.next = Some(link);
-        fresh && self.pages < PAGES_MAX
-    }
-
-    /// Whether it has not begun yet, and would ask for what lies before `limit`.
-    pub fn begins_before(&self, limit: Timestamp) -> bool {
-        self.next.is_none() && self.slice.from < limit
-    }
-
-    /// Begins again.
-    pub fn restart(&mut self) {
-        *self = Self::new(self.slice);
-    }
-}
-
 /// A poll, sweep or catch-up under way.
 #[derive(Debug)]
 pub struct Job {
+    /// Tells it from others, so that an answer to a former one is not taken for its own.
+    pub serial: u64,
     /// What it reads in all.
     pub whole: TimeRange,
     /// What no walk has been sent over yet, oldest first.
@@ -92,10 +55,12 @@ pub struct Job {
 /// What a job has seen.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Events, new or not.
+    /// Events and blobs, new or not.
     pub events: u64,
-    /// When the oldest of them happened.
+    /// When the oldest of the events happened.
     pub oldest: Option<Timestamp>,
+    /// The newest of the times that they were selected by.
+    pub newest: Option<Timestamp>,
     /// Events that a sweep saw first.
     pub late: u64,
     /// How late the latest of those was.
@@ -109,6 +74,7 @@ impl Job {
         let to = unread.last().map_or(began.wall, |range| range.to);
         let whole = TimeRange::new(from, to);
         Self {
+            serial: 0,
             whole,
             unread,
             walk: None,

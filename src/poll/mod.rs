@@ -15,7 +15,8 @@ pub mod rate;
 pub mod report;
 pub mod stats;
 pub mod tokens;
+pub mod walk;
 
-pub use engine::{Engine, Step};
+pub use engine::{Engine, Fetch, Reads, Step};
 pub use progress::{Mark, Progress};
 pub use report::Report;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ranges;
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{Bucket, EventKey, TimeRange, Timestamp};
 
 /// How far reading has come. Durable only as far as it has been committed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Progress {
     /// When the newest event of all happened, so that drift goes on growing over a restart.
     #[serde(default)]
     pub newest: Option<Timestamp>,
+    /// Where an endless link goes on.
+    #[serde(default)]
+    pub follow: Option<String>,
 }
 
 /// How far one sweep has come.
@@ -50,12 +53,16 @@ pub enum Mark {
     CaughtUp(TimeRange),
     /// A sweep began at `began` and has `unread` left.
     Sweep(SweepProgress),
+    /// The endless link goes on here; nowhere if it has died.
+    Follow(Option<String>),
+    /// A blob is read: it need not be fetched again.
+    Fetched(EventKey),
 }
 
 impl Progress {
     /// The progress of a source that was never read.
     pub fn new(origin: Timestamp) -> Self {
-        Self { origin, live_until: None, holes: Vec::new(), sweeps: Vec::new(), newest: None }
+        Self { origin, live_until: None, holes: Vec::new(), sweeps: Vec::new(), newest: None, follow: None }
     }
 
     /// Takes a step.
@@ -73,6 +80,8 @@ impl Progress {
                 self.sweeps.retain(|sweep| sweep.depth_seconds != progress.depth_seconds);
                 self.sweeps.push(progress.clone());
             }
+            Mark::Follow(position) => self.follow.clone_from(position),
+            Mark::Fetched(_) => {}
         }
     }
 
@@ -91,10 +100,10 @@ impl Progress {
 /// What is to become durable, all of it or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// Events that were handed over.
-    pub keys: Vec<crate::model::EventKey>,
+    /// Events that were handed over, and blobs that are read.
+    pub keys: Vec<EventKey>,
     /// How far reading has come with them.
     pub progress: Progress,
     /// Ids in buckets before this one can be dropped: no future read returns them.
-    pub expire_before: crate::model::Bucket,
+    pub expire_before: Bucket,
 }

@@ -24,6 +24,8 @@ pub struct Grant {
 /// The token of one source.
 #[derive(Debug, Default)]
 pub struct Tokens {
+    /// How many tokens there have been: tells the current one from others.
+    pub serial: u64,
     current: Option<(Secret, Duration)>,
     /// Whether the current token has been accepted by the API.
     proven: bool,
@@ -46,6 +48,7 @@ impl Tokens {
         let until = now + life.saturating_sub(MARGIN_MAX.min(life / 10));
         self.current = Some((grant.token, until));
         self.proven = false;
+        self.serial += 1;
     }
 
     /// The login service failed, or an unproven token was refused: says how long to wait.

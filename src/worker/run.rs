@@ -1,26 +1,26 @@
 //! The fetch thread's loop: does what the engine says over the shells, and commits what has settled.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-use zeroize::Zeroizing;
 
 use super::shared::{Level, Shared};
 use super::{Setup, batch, holds};
 use crate::api::Origin;
-use crate::api::page::{self, Failure, FailureKind, PageReader, Response};
-use crate::auth;
+use crate::api::page::{self, BodyError, Failure, FailureKind, PageReader, Response};
+use crate::api::request::Ticket;
+use crate::auth::{self, Acquire};
 use crate::clock::Clock;
-use crate::config::plan::{Login, OAuth, Proof, SecretSource};
-use crate::config::{ConfigError, Plan, Secret};
+use crate::config::plan::{Login, OAuth};
+use crate::config::{ConfigError, Plan};
 use crate::encode::health;
 use crate::handoff::Lot;
 use crate::http::{Http, HttpError, Waited};
-use crate::model::{Fault, Now};
+use crate::model::{EventKey, Fault, Now};
 use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
-use crate::poll::{Engine, Step, engine};
+use crate::poll::{Engine, Reads, Step, engine};
 use crate::state::sqlite::SqliteState;
 use crate::state::{Opened, State};
 
@@ -33,15 +33,8 @@ const AHEAD_MAX: usize = 4 * 1024 * 1024;
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
-/// A file with a secret is no longer than this.
-const SECRET_BYTES_MAX: usize = 64 * 1024;
-
-/// What the request under way is for.
-#[derive(Clone, Copy)]
-enum Asked {
-    Token,
-    Page,
-}
+/// The ticket of a request to the login service; the engine's own begin at 1.
+const LOGIN: Ticket = Ticket(0);
 
 pub(super) struct Run {
     plan: Arc<Plan>,
@@ -51,7 +44,8 @@ pub(super) struct Run {
     state: SqliteState,
     reader: PageReader,
     http: Http,
-    asked: Asked,
+    /// What the answers to the requests under way are to be read as.
+    asked: HashMap<Ticket, Reads>,
     /// The hosts of the API and of the login service.
     api: Option<Origin>,
     login: Option<Origin>,
@@ -83,7 +77,7 @@ impl Run {
             login: oauth(&plan).and_then(|oauth| Origin::of(&oauth.token_url)),
             shared: Arc::clone(&setup.shared),
             state: opened.state,
-            asked: Asked::Page,
+            asked: HashMap::new(),
             unsaved: None,
             commit_not_before: Duration::ZERO,
             plan,
@@ -98,15 +92,12 @@ impl Run {
     pub(super) fn run(&mut self) {
         while !self.shared.stopping() {
             self.commit();
-            let mut until = self.next_commit();
-            if !self.http.is_busy() {
-                until = until.min(self.step());
-            }
+            let until = self.step().min(self.next_commit());
             self.publish();
             let now = self.clock.now().mono;
             let waited = self.http.wait(until.saturating_sub(now).min(ROUND_MAX));
-            if let Waited::Answered(answer) = waited {
-                self.answered(answer);
+            if let Waited::Answered(ticket, answer) = waited {
+                self.answered(ticket, answer);
             }
         }
         self.last_commit();
@@ -114,82 +105,97 @@ impl Run {
 
     /// Does what the engine says; returns until when there is nothing else to do.
     fn step(&mut self) -> Duration {
-        let now = self.clock.now();
         let held = |origin: &Option<Origin>| origin.as_ref().map(holds::until).unwrap_or_default();
         self.engine.hold(held(&self.api), held(&self.login));
-        let room = self.shared.handoff().ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes);
-        match self.engine.next(now, room) {
-            Step::Wait(until) => return until,
-            Step::Fetch(spec) => {
-                self.asked = Asked::Page;
-                self.http.send(&spec);
-            }
-            Step::Login => {
-                self.asked = Asked::Token;
-                self.login();
+        while !self.shared.stopping() {
+            let now = self.clock.now();
+            let room = self.shared.handoff().ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes);
+            match self.engine.next(now, room) {
+                Step::Wait(until) if until > now.mono => return until,
+                Step::Wait(_) => {}
+                Step::Fetch(fetch) => {
+                    self.asked.insert(fetch.ticket, fetch.reads);
+                    self.http.send(fetch.ticket, &fetch.spec);
+                }
+                Step::Login => self.login(),
             }
         }
-        Duration::MAX
+        Duration::ZERO
     }
 
     fn login(&mut self) {
-        let Some(login) = oauth(&self.plan) else { return };
-        let Proof::Secret(source) = &login.proof else { return };
-        match secret(source) {
-            Ok(secret) => self.http.send(&auth::request(login, &secret)),
-            Err(error) => {
-                let failure = Failure { kind: FailureKind::Transient, status: 0, error };
-                self.engine.logged_in(Err(failure), self.clock.now());
-            }
+        let now = self.clock.now();
+        let Some(access) = &self.plan.access else { return };
+        match auth::acquire(&access.login, now.wall) {
+            Ok(Acquire::Ask(spec)) => self.http.send(LOGIN, &spec),
+            Ok(Acquire::Granted(grant)) => self.engine.logged_in(Ok(grant), now),
+            Err(failure) => self.engine.logged_in(Err(failure), now),
         }
     }
 
-    fn answered(&mut self, answer: Result<Response, HttpError>) {
+    fn answered(&mut self, ticket: Ticket, answer: Result<Response, HttpError>) {
         let now = self.clock.now();
         let answer = answer.map_err(|error| transient(0, error.to_string()));
         if let Ok(response) = &answer {
             self.engine.stats(now).received_bytes += response.received_bytes as u64;
         }
-        match self.asked {
-            Asked::Token => {
-                let grant = answer.and_then(|response| auth::grant(&response, now.wall));
-                if let Err(failure) = &grant {
-                    hold(self.login.as_ref(), failure, now);
-                }
-                self.engine.logged_in(grant, now);
+        if ticket == LOGIN {
+            let grant = answer.and_then(|response| auth::grant(&response, now.wall));
+            if let Err(failure) = &grant {
+                hold(self.login.as_ref(), failure, now);
             }
-            Asked::Page => match answer {
-                Err(failure) => self.engine.failed(&failure, now),
-                Ok(response) => match page::failure(&response, now.wall) {
-                    Some(failure) => {
-                        hold(self.api.as_ref(), &failure, now);
-                        self.engine.failed(&failure, now);
-                    }
-                    None => self.read(response),
-                },
-            },
-        }
-    }
-
-    /// Reads a page, and hands on what of it is new.
-    fn read(&mut self, response: Response) {
-        let now = self.clock.now();
-        let page = match self.reader.read(&response.body, now.wall) {
-            Ok(page) => page,
-            Err(error) => {
-                self.engine.failed(&transient(response.status, error.to_string()), now);
-                return;
-            }
-        };
-        let mut known = self.engine.lookups(page.events.iter().map(|event| &event.seen.key));
-        if !known.is_empty()
-            && let Err(error) = self.state.known(&mut known)
-        {
-            self.engine.state_failed(&error.to_string(), now);
-            self.engine.deferred(now);
+            self.engine.logged_in(grant, now);
             return;
         }
-        let fresh = self.engine.page(&page.events, page.next.as_deref(), &known, now);
+        let Some(reads) = self.asked.remove(&ticket) else { return };
+        let response = match answer {
+            Ok(response) => response,
+            Err(failure) => return self.engine.failed(ticket, &failure, now),
+        };
+        if let Some(wait) = page::spare(&response, self.plan.definition.quota.as_ref(), now.wall) {
+            self.engine.spare(wait, now);
+            if let Some(origin) = &self.api {
+                holds::hold(origin, now.mono + wait, now.mono);
+            }
+        }
+        if let Some(failure) = page::failure(&response, Some(&self.plan.definition), now.wall) {
+            hold(self.api.as_ref(), &failure, now);
+            return self.engine.failed(ticket, &failure, now);
+        }
+        let read = match reads {
+            Reads::Page | Reads::Blob(_) => self.events(ticket, reads, &response),
+            Reads::Listing => self.listing(ticket, &response),
+            Reads::Subscriptions => self
+                .reader
+                .subscriptions(&response)
+                .map(|on| self.engine.subscriptions(ticket, &on)),
+            Reads::Started => {
+                self.engine.subscribed(ticket);
+                Ok(())
+            }
+        };
+        if let Err(error) = read {
+            let failure = transient(response.status, error.to_string());
+            self.engine.failed(ticket, &failure, now);
+        }
+        self.http.recycle(response.body);
+    }
+
+    /// Reads a page or a blob, and hands on what of it is new.
+    fn events(
+        &mut self,
+        ticket: Ticket,
+        reads: Reads,
+        response: &Response,
+    ) -> Result<(), BodyError> {
+        let now = self.clock.now();
+        let page = match reads {
+            Reads::Blob(made) => self.reader.blob(response, made, now.wall)?,
+            _ => self.reader.page(response, now.wall)?,
+        };
+        let keys = page.events.iter().map(|event| &event.seen.key);
+        let Some(known) = self.known(ticket, keys) else { return Ok(()) };
+        let fresh = self.engine.page(ticket, &page.events, page.next.as_deref(), &known, now);
         let spare = || self.shared.handoff().spare();
         let format = &self.plan.format;
         let (lots, as_text) =
@@ -201,9 +207,36 @@ impl Run {
         let mut handoff = self.shared.handoff();
         lots.into_iter().for_each(|lot| handoff.push(lot));
         handoff.push_marks(marks);
-        drop(handoff);
-        drop(page);
-        self.http.recycle(response.body);
+        Ok(())
+    }
+
+    /// Reads a page of links to blobs.
+    fn listing(&mut self, ticket: Ticket, response: &Response) -> Result<(), BodyError> {
+        let listing = self.reader.listing(response)?;
+        let keys = listing.entries.iter().map(|entry| &entry.key);
+        let Some(known) = self.known(ticket, keys) else { return Ok(()) };
+        let now = self.clock.now();
+        self.engine.listing(ticket, &listing.entries, listing.next.as_deref(), &known, now);
+        Ok(())
+    }
+
+    /// What the state knows of the keys that memory does not. Without an answer, what they came with
+    /// is asked for again.
+    fn known<'k>(
+        &mut self,
+        ticket: Ticket,
+        keys: impl Iterator<Item = &'k EventKey>,
+    ) -> Option<HashMap<EventKey, bool>> {
+        let mut known = self.engine.lookups(keys);
+        if !known.is_empty()
+            && let Err(error) = self.state.known(&mut known)
+        {
+            let now = self.clock.now();
+            self.engine.state_failed(&error.to_string(), now);
+            self.engine.deferred(ticket, now);
+            return None;
+        }
+        Some(known)
     }
 
     /// Commits what has settled.
@@ -320,19 +353,4 @@ fn oauth(plan: &Plan) -> Option<&OAuth> {
 
 fn transient(status: u16, error: String) -> Failure {
     Failure { kind: FailureKind::Transient, status, error }
-}
-
-fn secret(source: &SecretSource) -> Result<Secret, String> {
-    let path = match source {
-        SecretSource::Value(secret) => return Ok(secret.clone()),
-        SecretSource::File(path) => path,
-    };
-    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-        format!("client_secret_file '{}' cannot be read: {error}", path.display())
-    })?;
-    let text = text.trim();
-    if text.is_empty() || text.len() > SECRET_BYTES_MAX {
-        return Err(format!("client_secret_file '{}' holds no secret", path.display()));
-    }
-    Ok(Secret::new(text.to_owned()))
 }

@@ -66,7 +66,7 @@ impl Engine {
             self.reports.push(Report::poll_overrun(duration));
         }
         self.judge_drift(now);
-        self.judge_window(job.tally.events, now);
+        self.judge_window(job, now);
     }
 
     fn judge_drift(&mut self, now: Now) {
@@ -83,8 +83,21 @@ impl Engine {
     }
 
     /// An empty result widens the window; records that a narrower one would have shown narrow it again.
-    fn judge_window(&mut self, events: u64, now: Now) {
+    fn judge_window(&mut self, job: &Job, now: Now) {
         let window = self.plan.schedule.window;
+        let events = job.tally.events;
+        let age = |newest: Option<Timestamp>| newest.map_or(Duration::MAX, |at| now.wall.since(at));
+        if self.plan.definition.follow {
+            // An endless link shows nothing twice: that it shows nothing at all means little.
+            if events == 0 && age(self.newest) > window {
+                if self.conditions.empty.hold(now.mono) {
+                    self.reports.push(Report::empty_result(window));
+                }
+            } else {
+                self.conditions.empty.end();
+            }
+            return;
+        }
         if events == 0 {
             if self.conditions.empty.hold(now.mono) {
                 self.reports.push(Report::empty_result(self.widened));
@@ -96,7 +109,7 @@ impl Engine {
         let wanted = if events == 0 {
             (self.widened + widen.step).min(widen.max)
         } else {
-            let age = self.newest.map_or(Duration::ZERO, |newest| now.wall.since(newest));
+            let age = job.tally.newest.map_or(Duration::ZERO, |newest| now.wall.since(newest));
             let steps = age.saturating_sub(window).as_secs_f64() / widen.step.as_secs_f64();
             let needed = window + widen.step.mul_f64(steps.ceil());
             needed.min(self.widened)

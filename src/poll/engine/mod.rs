@@ -1,18 +1,20 @@
 //! The engine of one source: says what to ask next, and takes what came of it.
 //!
-//! The shell calls [`Engine::next`], does what it says, and hands the outcome to [`Engine::page`],
-//! [`Engine::failed`] or [`Engine::logged_in`]; then it collects [`Engine::take_marks`] and
-//! [`Engine::take_reports`]. At most one request is under way, so that whoever is freshest goes first
-//! at every page.
+//! The shell calls [`Engine::next`] until it says [`Step::Wait`], does what it says, and hands the
+//! outcome to [`Engine::page`], [`Engine::listing`], [`Engine::failed`] or [`Engine::logged_in`]; then
+//! it collects [`Engine::take_marks`] and [`Engine::take_reports`]. At most one request is under way,
+//! so that whoever is freshest goes first at every page; only blobs are fetched several at a time.
 
 mod finish;
 mod outcome;
 mod schedule;
+mod setup;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::setup::Setup;
 use super::condition::Condition;
 use super::dedup::Dedup;
 use super::job::{Kind, Lane};
@@ -23,7 +25,8 @@ use super::rate::RateLimit;
 use super::report::{Pulse, Report};
 use super::stats::{QUANTILES, Stats};
 use super::tokens::Tokens;
-use crate::api::{Origin, RequestSpec};
+use super::walk::Blob;
+use crate::api::request::{RequestSpec, Ticket};
 use crate::config::Plan;
 use crate::config::plan::{Schedule, Start};
 use crate::config::sweeps;
@@ -41,15 +44,60 @@ pub enum Step {
     /// Ask the login service for a token.
     Login,
     /// Send this to the API.
-    Fetch(Box<RequestSpec>),
+    Fetch(Box<Fetch>),
     /// Nothing until this moment of the monotonic clock, or until something happens.
     Wait(Duration),
+}
+
+/// A request to the API.
+#[derive(Debug)]
+pub struct Fetch {
+    /// Tells its answer from others.
+    pub ticket: Ticket,
+    /// What to send.
+    pub spec: RequestSpec,
+    /// What to read the answer as.
+    pub reads: Reads,
+}
+
+/// What an answer is to be read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// A page of events.
+    Page,
+    /// A page of links to blobs.
+    Listing,
+    /// A blob of events, made at this moment.
+    Blob(Timestamp),
+    /// The list of subscriptions.
+    Subscriptions,
+    /// Nothing: that there is an answer says that a subscription has been started.
+    Started,
+}
+
+/// A request under way.
+#[derive(Debug)]
+struct Asked {
+    /// Which lane asked, and for which of its jobs.
+    lane: usize,
+    job: u64,
+    /// Which token it carries.
+    token: u64,
+    /// Its URL, as it may be shown.
+    url: String,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Page,
+    Blob(Blob),
+    Setup,
 }
 
 /// The engine of one source.
 pub struct Engine {
     plan: Arc<Plan>,
-    origin: Option<Origin>,
     rng: fastrand::Rng,
     /// How far reading has come, records still on their way to the host included.
     progress: Progress,
@@ -58,7 +106,13 @@ pub struct Engine {
     /// In the order in which they may ask: live polls, catch-up, sweeps.
     lanes: Vec<Lane>,
     next_live: Duration,
-    asked: Option<usize>,
+    asked: HashMap<Ticket, Asked>,
+    last_ticket: u64,
+    last_job: u64,
+    logging_in: bool,
+    setup: Setup,
+    /// Blobs that were given up, so that each is reported once.
+    given_up: HashSet<EventKey>,
     tokens: Tokens,
     rate: RateLimit,
     /// No request to the API before this: its `Retry-After` runs.
@@ -130,14 +184,18 @@ impl Engine {
         let mut working = progress.clone();
         let marks = add_sweeps(&mut working, schedule, now);
         Self {
-            origin: Origin::of(&plan.base_url),
             rng: fastrand::Rng::with_seed(seed),
             newest: working.newest,
             progress: working,
             durable: progress,
             lanes: [Kind::Live, Kind::CatchUp].into_iter().chain(sweeps).map(Lane::new).collect(),
             next_live: now.mono,
-            asked: None,
+            asked: HashMap::new(),
+            last_ticket: 0,
+            last_job: 0,
+            logging_in: false,
+            setup: Setup::new(&plan.definition),
+            given_up: HashSet::new(),
             tokens: Tokens::default(),
             rate: RateLimit::new(schedule.rate_limit),
             hold: Duration::ZERO,
@@ -168,7 +226,11 @@ impl Engine {
     }
 
     /// What is to become durable when these marks and keys do.
-    pub fn commit(&mut self, marks: &[Mark], keys: Vec<EventKey>, now: Now) -> Commit {
+    pub fn commit(&mut self, marks: &[Mark], mut keys: Vec<EventKey>, now: Now) -> Commit {
+        keys.extend(marks.iter().filter_map(|mark| match mark {
+            Mark::Fetched(key) => Some(*key),
+            _ => None,
+        }));
         let mut progress = self.durable.clone();
         marks.iter().for_each(|mark| progress.apply(mark));
         let expire_before = self.expire_before(&progress, now.wall);
@@ -220,8 +282,11 @@ impl Engine {
             Some(last.unread.first().map_or(next, |range| range.from.min(next)))
         });
         let shown = self.lanes.iter().filter_map(|lane| lane.oldest_shown);
+        // Where windows do not run on the event's own time, an event may come again as long as the
+        // API lists what holds it, however old it was at first.
+        let again = self.plan.definition.window_on.as_ref().map(|_| now - schedule.reach * 2);
         let oldest =
-            jobs.chain(holes).chain(shown).chain(sweeps).chain([resume, now - deepest]).min();
+            jobs.chain(holes).chain(again).chain(shown).chain(sweeps).chain([resume, now - deepest]).min();
         Bucket::of(oldest.unwrap_or(resume) - MARGIN)
     }
 
@@ -250,11 +315,11 @@ impl Engine {
         }));
     }
 
-    /// The keys among `events` that the state must be asked for before the page can be judged.
+    /// The keys among `keys` that the state must be asked for before the page can be judged.
     pub fn lookups<'e>(
         &self,
-        events: impl Iterator<Item = &'e EventKey>,
+        keys: impl Iterator<Item = &'e EventKey>,
     ) -> HashMap<EventKey, bool> {
-        events.filter(|key| self.dedup.must_ask(**key)).map(|key| (*key, false)).collect()
+        keys.filter(|key| self.dedup.must_ask(**key)).map(|key| (*key, false)).collect()
     }
 }

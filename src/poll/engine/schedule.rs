@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Engine, Step};
-use crate::api::request::{Credential, PageOf, Requests};
+use super::{Asked, Engine, Fetch, Reads, Step, What};
+use crate::api::request::{self, Credential, PageOf, RequestSpec, Requests, Ticket};
+use crate::api::Position;
 use crate::config::{Plan, Secret};
 use crate::model::{Now, TimeRange, Timestamp};
 use crate::poll::job::{Job, Kind, Lane};
-use crate::poll::planner::{self, LiveRules};
+use crate::poll::planner::{self, LivePlan, LiveRules};
 use crate::poll::progress::Mark;
 use crate::poll::ranges;
 use crate::poll::report::Report;
+use crate::poll::walk::Walk;
 
 /// What will lie past the API's reach before the request is there is not asked for.
 const EDGE: Duration = Duration::from_secs(60);
@@ -24,12 +26,24 @@ impl Engine {
             return Step::Wait(wake);
         }
         for lane in 0..self.lanes.len() {
+            if self.asked.len() >= self.under_way_max(lane) {
+                continue;
+            }
             match self.ready(lane, now) {
                 Ok(()) => return self.ask(lane, now, wake),
                 Err(at) => wake = wake.min(at),
             }
         }
         Step::Wait(wake)
+    }
+
+    /// How many requests may be under way when a lane asks. One, but for blobs; and sweeps do not
+    /// take the last place from a live poll.
+    fn under_way_max(&self, lane: usize) -> usize {
+        match &self.plan.definition.blobs {
+            None => 1,
+            Some(blobs) => blobs.parallel + usize::from(self.lanes[lane].kind == Kind::Live),
+        }
     }
 
     /// Whether a lane has something to ask, starting its job if one is due; else when it may have.
@@ -39,14 +53,22 @@ impl Engine {
             return Err(not_before);
         }
         if self.lanes[lane].job.is_none() {
-            let job = match self.lanes[lane].kind {
+            let mut job = match self.lanes[lane].kind {
                 Kind::Live => self.live(now)?,
                 Kind::CatchUp => self.catch_up(now)?,
                 Kind::Sweep(index) => self.sweep(index, now)?,
             };
+            self.last_job += 1;
+            job.serial = self.last_job;
             self.lanes[lane].job = Some(job);
         }
-        Ok(())
+        let walk = self.lanes[lane].job.as_ref().and_then(|job| job.walk.as_ref());
+        let Some(walk) = walk else { return Ok(()) };
+        match walk.blob_ready_at() {
+            Some(at) if at <= now.mono => Ok(()),
+            _ if walk.wants_page() || walk.is_complete() => Ok(()),
+            at => Err(at.unwrap_or(Duration::MAX)),
+        }
     }
 
     fn live(&mut self, now: Now) -> Result<Job, Duration> {
@@ -61,13 +83,32 @@ impl Engine {
             reach: schedule.reach,
             bound: self.bound(),
         };
-        let plan = planner::live(&self.progress, rules, now.wall);
+        let position = self.endless_position();
+        let plan = match self.progress.live_until {
+            // The link knows where it stands, however long ago that was.
+            Some(until) if position.is_some() => {
+                let from = (until - schedule.window).min(now.wall);
+                LivePlan { range: TimeRange::new(from, now.wall), hole: None }
+            }
+            _ => planner::live(&self.progress, rules, now.wall),
+        };
         self.next_live = now.mono + schedule.interval;
         let mut job = Job::new(vec![plan.range], now);
         job.hole = plan.hole;
+        if self.plan.definition.follow {
+            job.unread.clear();
+            job.walk = Some(Walk::endless(plan.range, position));
+        }
         let last = self.progress.live_until;
         job.tells_lateness = last.is_some_and(|last| now.wall.since(last) <= schedule.interval * 2);
         Ok(job)
+    }
+
+    /// Where the endless link goes on, if there is one.
+    fn endless_position(&self) -> Option<Position> {
+        let definition = &self.plan.definition;
+        let paging = definition.next.as_ref().filter(|_| definition.follow)?;
+        Position::read(paging, self.progress.follow.as_deref()?, &self.plan.base_url).ok()
     }
 
     fn catch_up(&mut self, now: Now) -> Result<Job, Duration> {
@@ -138,11 +179,18 @@ impl Engine {
                     let value = Secret::new(format!("{}{}", access.prefix, token.expose()));
                     credential = Some(Credential { place: access.place.clone(), value });
                 }
+                None if self.logging_in => return Step::Wait(wake),
                 None if self.tokens.not_before > now.mono => {
                     return Step::Wait(wake.min(self.tokens.not_before));
                 }
-                None => return Step::Login,
+                None => {
+                    self.logging_in = true;
+                    return Step::Login;
+                }
             }
+        }
+        if !self.setup.is_done() {
+            return self.set_up(lane, credential, now, wake);
         }
         let length = match self.lanes[lane].kind {
             Kind::Live => self.plan.schedule.range_max,
@@ -160,15 +208,70 @@ impl Engine {
             self.finish(lane, now);
             return Step::Wait(now.mono);
         };
-        let Plan { base_url: base, definition, values, .. } = self.plan.as_ref();
-        let page =
-            PageOf { range: walk.slice, part: None, position: walk.next.as_ref(), endless: false };
-        let spec = Requests { base, definition, values }.page(page);
-        let mut spec = spec.expect("the plan filled these templates once already");
+        let Plan { base_url: base, definition, values, parts, .. } = self.plan.as_ref();
+        let requests = Requests { base, definition, values };
+        let mut blob = walk.take_blob(now.mono);
+        while let Some(read) = blob.take_if(|blob| self.dedup.holds(blob.key)) {
+            // Another lane was faster.
+            walk.done(read.key);
+            blob = walk.take_blob(now.mono);
+        }
+        let (spec, what, reads) = if let Some(blob) = blob {
+            let reads = Reads::Blob(blob.made);
+            (requests.blob(&blob.url), What::Blob(blob), reads)
+        } else if walk.wants_page() {
+            walk.asked = true;
+            let page = PageOf {
+                range: walk.slice,
+                part: parts.get(walk.part).and_then(Option::as_deref),
+                position: walk.next.as_ref(),
+                endless: walk.endless,
+            };
+            let reads = if definition.blobs.is_some() { Reads::Listing } else { Reads::Page };
+            (requests.page(page), What::Page, reads)
+        } else {
+            self.slice_read(lane, now);
+            return Step::Wait(now.mono);
+        };
+        let spec = spec.expect("the plan filled these templates once already");
+        self.send(lane, spec, what, reads, credential, now)
+    }
+
+    fn set_up(
+        &mut self,
+        lane: usize,
+        credential: Option<Credential>,
+        now: Now,
+        wake: Duration,
+    ) -> Step {
+        if self.setup.asked {
+            return Step::Wait(wake);
+        }
+        if self.setup.not_before > now.mono {
+            return Step::Wait(wake.min(self.setup.not_before));
+        }
+        let Some((spec, what, reads)) = self.setup_request() else { return Step::Wait(wake) };
+        self.setup.asked = true;
+        self.send(lane, spec, what, reads, credential, now)
+    }
+
+    fn send(
+        &mut self,
+        lane: usize,
+        mut spec: RequestSpec,
+        what: What,
+        reads: Reads,
+        credential: Option<Credential>,
+        now: Now,
+    ) -> Step {
         spec.credential = credential;
         self.rate.sent(now.mono);
-        self.asked = Some(lane);
-        Step::Fetch(Box::new(spec))
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        let job = self.lanes[lane].job.as_ref().map_or(0, |job| job.serial);
+        let url = request::without_query(&spec.url);
+        self.asked.insert(ticket, Asked { lane, job, token: self.tokens.serial, url, what });
+        Step::Fetch(Box::new(Fetch { ticket, spec, reads }))
     }
 
     /// Notes progress, to be committed in its turn.
