@@ -41,14 +41,26 @@ pub(crate) struct Fault {
 /// What a request for a page comes to.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// Events, by index.
+    /// Events, or the listing's blobs, by index.
     pub(crate) events: Vec<usize>,
     pub(crate) next: Option<String>,
+}
+
+/// Events that come together.
+#[derive(Clone, Debug)]
+pub(crate) struct Blob {
+    pub(crate) made: Duration,
+    visible: Duration,
+    events: Vec<usize>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Api {
     events: Rc<[Happening]>,
+    /// In the order in which they were made; two kinds of them, by turns.
+    pub(crate) blobs: Vec<Blob>,
+    /// Events in the order in which they become visible.
+    stored: Vec<usize>,
     page: usize,
     faults: Vec<Fault>,
     latency: Duration,
@@ -66,8 +78,13 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(events: Rc<[Happening]>, page: usize, per_minute: u32, seed: u64) -> Self {
+        let blobs = blobs(&events);
+        let mut stored: Vec<usize> = (0..events.len()).collect();
+        stored.sort_by_key(|index| events[*index].visible);
         Self {
             events,
+            blobs,
+            stored,
             page,
             faults: Vec::new(),
             latency: Duration::from_millis(200),
@@ -91,6 +108,13 @@ impl Api {
     pub(crate) fn with_reach(mut self, reach: Duration) -> Self {
         self.reach = reach;
         self
+    }
+
+    /// An answer has arrived: from now on its client knows what it was told.
+    pub(crate) fn told<T>(&mut self, answer: &Result<T, Failure>, now: Duration) {
+        if let Err(Failure { kind: FailureKind::Throttled(Some(wait)), .. }) = answer {
+            self.closed_until = self.closed_until.max(now + *wait);
+        }
     }
 
     /// A new process knows nothing of what the one before was told.
@@ -122,12 +146,18 @@ impl Api {
     /// Answers a request for a page.
     pub(crate) fn answer(&mut self, spec: &RequestSpec, now: Duration) -> Result<Page, Failure> {
         self.check_client(now);
-        let link = spec.url.path() == "/next";
+        let path = spec.url.path().to_owned();
+        let link = path == "/next" || spec.url.query_pairs().any(|(name, _)| name == "after");
         let troubles: Vec<Trouble> = self.troubles(now).collect();
         for trouble in troubles {
-            self.fail(trouble, link, now)?;
+            self.fail(trouble, link || path == "/blob", now)?;
         }
         self.check_token(spec)?;
+        match path.as_str() {
+            "/list" | "/blob" => return self.blobs(&spec.url, now),
+            "/log" => return self.log(&spec.url, now),
+            _ => {}
+        }
         let (at, end, shown) = if link { position(&spec.url) } else { self.first(&spec.url, now)? };
         Ok(self.page(at, end, shown))
     }
@@ -147,10 +177,7 @@ impl Api {
     fn fail(&mut self, trouble: Trouble, link: bool, now: Duration) -> Result<(), Failure> {
         match trouble {
             Trouble::Down => Err(failure(FailureKind::Transient, 503)),
-            Trouble::Throttled(wait) => {
-                self.closed_until = now + wait;
-                Err(failure(FailureKind::Throttled(Some(wait)), 429))
-            }
+            Trouble::Throttled(wait) => Err(failure(FailureKind::Throttled(Some(wait)), 429)),
             Trouble::Flaky(share) if self.rng.f64() < share => match self.rng.u8(..4) {
                 0 if link => Err(failure(FailureKind::Refused, 410)),
                 1 => Err(failure(FailureKind::Throttled(None), 429)),
@@ -163,8 +190,8 @@ impl Api {
 
     /// A token is good for a while, and now and then for less than it promised.
     fn check_token(&mut self, spec: &RequestSpec) -> Result<(), Failure> {
-        let Some(authorization) = &spec.authorization else { return Ok(()) };
-        assert_eq!(authorization.expose(), format!("Bearer {}", self.tokens));
+        let Some(credential) = &spec.credential else { return Ok(()) };
+        assert_eq!(credential.value.expose(), format!("Bearer {}", self.tokens));
         if self.rng.u16(..500) == 0 {
             self.refused_token = self.tokens;
         }
@@ -186,6 +213,64 @@ impl Api {
         Ok((at, end, now))
     }
 
+    /// A listing of one kind of blobs, in pages of a few; or a blob, which may be away for a moment.
+    fn blobs(&mut self, url: &Url, now: Duration) -> Result<Page, Failure> {
+        if url.path() == "/blob" {
+            let blob = &self.blobs[parameter(url, "n").parse::<usize>().expect("a number")];
+            if self.rng.u8(..20) == 0 {
+                return Err(failure(FailureKind::Gone, 400));
+            }
+            self.served += blob.events.len() as u64;
+            return Ok(Page { events: blob.events.clone(), next: None });
+        }
+        let (from, to) = range(url);
+        let (from, to) = (time(from), time(to));
+        let kind = usize::from(parameter(url, "kind") == "odd");
+        let skip = url.query_pairs().find(|(name, _)| name == "page");
+        let skip: usize = skip.map_or(0, |(_, number)| number.parse().expect("a number"));
+        let shown = |(_, blob): &(usize, &Blob)| {
+            from <= blob.made && blob.made < to && blob.visible <= now
+        };
+        let all = self.blobs.iter().enumerate().filter(|(number, _)| number % 2 == kind);
+        let mut page: Vec<usize> =
+            all.filter(shown).skip(skip * 3).take(4).map(|(number, _)| number).collect();
+        let more = page.len() > 3;
+        page.truncate(3);
+        let mut next = url.clone();
+        next.query_pairs_mut().clear().extend_pairs(
+            url.query_pairs().filter(|(name, _)| name != "page"),
+        );
+        next.query_pairs_mut().append_pair("page", &(skip + 1).to_string());
+        Ok(Page { events: page, next: more.then(|| next.to_string()) })
+    }
+
+    /// An endless log in the order of storing, or a range of it by time.
+    fn log(&mut self, url: &Url, now: Duration) -> Result<Page, Failure> {
+        let value = |name: &str| {
+            url.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+        };
+        if value("to").is_some() {
+            let (at, end, shown) = self.first(url, now)?;
+            return Ok(self.page(at, end, shown));
+        }
+        let from = value("from").map(|text| time(Timestamp::parse(&text).expect("a moment")));
+        let at = value("after").map_or(0, |text| text.parse().expect("a number"));
+        let end = self.stored.partition_point(|index| self.events[*index].visible <= now);
+        let mut events = Vec::new();
+        let mut next = at;
+        for (place, index) in self.stored.iter().enumerate().take(end).skip(at) {
+            if events.len() == self.page {
+                break;
+            }
+            next = place + 1;
+            if from.is_none_or(|from| self.events[*index].happened >= from) {
+                events.push(*index);
+            }
+        }
+        self.served += events.len() as u64;
+        Ok(Page { events, next: Some(format!("/log?after={next}")) })
+    }
+
     fn page(&mut self, at: usize, end: usize, shown: Duration) -> Page {
         let mut events: Vec<usize> = Vec::new();
         let visible = (at..end).filter(|index| self.events[*index].visible <= shown);
@@ -195,6 +280,24 @@ impl Api {
         let next = more.map(|at| format!("/next?at={at}&end={end}&shown={}", shown.as_nanos()));
         Page { events, next }
     }
+}
+
+/// The blobs that events are in: those that were made at the same time, and, for every tenth event,
+/// the one after it as well.
+fn blobs(events: &[Happening]) -> Vec<Blob> {
+    let mut blobs = std::collections::BTreeMap::<Duration, Blob>::new();
+    for (index, event) in events.iter().enumerate() {
+        let (made, visible) = (event.selected, event.visible);
+        let blob = blobs.entry(made).or_insert(Blob { made, visible, events: Vec::new() });
+        blob.events.push(index);
+    }
+    let mut blobs: Vec<Blob> = blobs.into_values().collect();
+    for number in 1..blobs.len() {
+        let again: Vec<usize> =
+            blobs[number - 1].events.iter().copied().filter(|index| index % 10 == 0).collect();
+        blobs[number].events.extend(again);
+    }
+    blobs
 }
 
 /// The range that a first page's URL asks for.

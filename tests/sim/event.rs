@@ -11,12 +11,19 @@ use crate::clock::{DAY, HOUR, MINUTE, SECOND, moment};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Happening {
     pub(crate) happened: Duration,
+    /// The time that ranges select it by: mostly, when it happened.
+    pub(crate) selected: Duration,
     pub(crate) visible: Duration,
 }
 
 impl Happening {
+    /// An event that ranges select by when it happened.
+    pub(crate) fn new(happened: Duration, visible: Duration) -> Self {
+        Self { happened, selected: happened, visible }
+    }
+
     pub(crate) fn late_by(&self) -> Duration {
-        self.visible - self.happened
+        self.visible - self.selected
     }
 }
 
@@ -26,12 +33,21 @@ pub(crate) fn shown(index: usize, happening: &Happening) -> Event<'static> {
     let spread = (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let id = IdHash((index as u128) << 64 | u128::from(spread));
     let key = EventKey { bucket: Bucket::of(time), id };
-    Event { seen: Seen { key, time, fault: None }, raw: "" }
+    let selected = moment(happening.selected);
+    Event { seen: Seen { key, time, selected, fault: None }, raw: "" }
 }
 
-/// The index of the event with this key.
-pub(crate) fn index(key: &EventKey) -> usize {
-    (key.id.0 >> 64) as usize
+/// The index of the event with this key; nothing if it is a blob's.
+pub(crate) fn index(key: &EventKey) -> Option<usize> {
+    (key.id.0 & BLOB == 0).then_some((key.id.0 >> 64) as usize)
+}
+
+/// Marks the keys of blobs.
+const BLOB: u128 = 1 << 127;
+
+/// The key of a blob.
+pub(crate) fn blob_key(number: usize, made: Duration) -> EventKey {
+    EventKey { bucket: Bucket::of(moment(made)), id: IdHash(BLOB | number as u128) }
 }
 
 /// How late events show: weights, and uniform or exponential spans.
@@ -90,8 +106,25 @@ pub(crate) fn happenings(
     let mut times: Vec<Duration> =
         (0..count).map(|_| from + (to - from).mul_f64(rng.f64())).collect();
     times.sort_unstable();
-    let late = |happened| Happening { happened, visible: happened + lateness.draw(rng) };
+    let late = |happened| Happening::new(happened, happened + lateness.draw(rng));
     times.into_iter().map(late).collect()
+}
+
+/// Puts events into blobs: those that become visible in the same slot of time share one, made at the
+/// slot's end, which shows with a lateness of its own.
+pub(crate) fn into_blobs(
+    events: &mut [Happening],
+    slot: Duration,
+    lateness: &Lateness,
+    rng: &mut fastrand::Rng,
+) {
+    let mut shows = std::collections::BTreeMap::new();
+    for event in events {
+        let number = event.visible.as_secs() / slot.as_secs() + 1;
+        event.selected = slot * u32::try_from(number).expect("slots are not that many");
+        event.visible =
+            *shows.entry(number).or_insert_with(|| event.selected + lateness.draw(rng));
+    }
 }
 
 /// The API shows nothing new between two times, and then all of it at once.

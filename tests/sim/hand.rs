@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use in_lookback::api::page::{Event, Failure};
+use in_lookback::api::request::Ticket;
 use in_lookback::config::Plan;
 use in_lookback::model::{EventKey, Now, TimeRange, Timestamp};
 use in_lookback::poll::dedup::Dedup;
@@ -26,6 +27,7 @@ pub(crate) struct Hand {
     pub(crate) ids: HashSet<EventKey>,
     reports: Vec<(Duration, Report)>,
     next_index: usize,
+    ticket: Ticket,
 }
 
 impl Hand {
@@ -42,6 +44,7 @@ impl Hand {
             ids: HashSet::new(),
             reports: Vec::new(),
             next_index: 0,
+            ticket: Ticket(0),
         }
     }
 
@@ -66,7 +69,10 @@ impl Hand {
             let step = self.engine.next(self.now, true);
             self.collect();
             match step {
-                Step::Fetch(spec) => return Some(spec.url),
+                Step::Fetch(fetch) => {
+                    self.ticket = fetch.ticket;
+                    return Some(fetch.spec.url);
+                }
                 Step::Login => panic!("the test API wants no token"),
                 Step::Wait(until) if until > end => {
                     self.pass(end - self.now.mono);
@@ -91,7 +97,7 @@ impl Hand {
     /// Answers the request with events of these times, all new ones, and a link.
     pub(crate) fn page(&mut self, times: &[Duration], next: Option<&str>) -> Vec<EventKey> {
         let event = |(nth, time): (usize, &Duration)| {
-            let happening = Happening { happened: *time, visible: *time };
+            let happening = Happening::new(*time, *time);
             event::shown(self.next_index + nth, &happening)
         };
         let events: Vec<Event<'_>> = times.iter().enumerate().map(event).collect();
@@ -105,7 +111,7 @@ impl Hand {
     pub(crate) fn show(&mut self, events: &[Event<'_>], next: Option<&str>) -> usize {
         let mut known = self.engine.lookups(events.iter().map(|event| &event.seen.key));
         known.iter_mut().for_each(|(key, known)| *known = self.ids.contains(key));
-        let fresh = self.engine.page(events, next, &known, self.now);
+        let fresh = self.engine.page(self.ticket, events, next, &known, self.now);
         let keys = fresh.iter().map(|index| events[*index].seen.key).collect();
         self.commit(keys);
         fresh.len()
@@ -117,7 +123,7 @@ impl Hand {
     }
 
     pub(crate) fn fail(&mut self, failure: &Failure) {
-        self.engine.failed(failure, self.now);
+        self.engine.failed(self.ticket, failure, self.now);
         self.collect();
     }
 

@@ -41,8 +41,8 @@ impl Ledger {
 
     /// The state holds these for good.
     pub(crate) fn committed(&mut self, keys: &[EventKey]) {
-        for key in keys {
-            let entry = &mut self.entries[event::index(key)];
+        for index in keys.iter().filter_map(event::index) {
+            let entry = &mut self.entries[index];
             assert!(entry.stored > 0, "committed an event that the host had not stored");
             entry.committed = true;
         }

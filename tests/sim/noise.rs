@@ -100,7 +100,7 @@ fn ids_are_kept_while_a_read_can_return_them_and_no_longer() {
     let end = begin + DAY * 14;
     let events: Vec<Happening> = (0..14 * 24 * 60)
         .map(|minute| begin + MINUTE * minute)
-        .map(|happened| Happening { happened, visible: happened })
+        .map(|happened| Happening::new(happened, happened))
         .collect();
     let (mut handed_over, mut shown, mut most) = (0, 0, 0);
     let mut restarted = false;
@@ -134,7 +134,7 @@ fn ids_are_kept_while_a_read_can_return_them_and_no_longer() {
 fn an_event_far_older_than_what_was_asked_for_comes_once() {
     let mut hand = Hand::new(&plan(&[("sweeps", "off"), ("heartbeat", "off"), ("widen", "off")]));
     let happened = hand.ago(DAY * 20);
-    let old = Happening { happened, visible: happened };
+    let old = Happening::new(happened, happened);
     let mut handed_over = 0;
     for poll in 0..100 {
         hand.ask();

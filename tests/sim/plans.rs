@@ -34,17 +34,43 @@ pub(crate) fn plan(properties: &[(&str, &str)]) -> Arc<Plan> {
     of(DEFINITION, properties)
 }
 
-/// The same, of an API that wants a token.
-pub(crate) fn plan_with_login(properties: &[(&str, &str)]) -> Arc<Plan> {
-    let login = [("client_id", "x"), ("client_secret", "x")];
-    of(&DEFINITION.replace("auth: {kind: none}", LOGIN), &[properties, &login].concat())
-}
-
 /// The same, of an API that keeps its events for so long.
 pub(crate) fn plan_with_reach(reach: &str, properties: &[(&str, &str)]) -> Arc<Plan> {
     let limits = format!("range: {reach}, reach: {reach}");
     let definition = DEFINITION.replace("range: 24h, reach: 30d", &limits);
     of(&definition.replace("sweeps: 4h/1h, 48h/16h", "sweeps: off"), properties)
+}
+
+/// What differs between APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Ranges of events.
+    Ranges,
+    /// Ranges of blobs of events, of two kinds.
+    Blobs,
+    /// An endless link.
+    Endless,
+}
+
+/// A plan for an API of a style.
+pub(crate) fn plan_of(style: Style, login: bool, properties: &[(&str, &str)]) -> Arc<Plan> {
+    let mut definition = match style {
+        Style::Ranges => DEFINITION.to_owned(),
+        Style::Blobs => DEFINITION.replace("path: /e", "path: /list").replace(
+            "query: {",
+            "query: {kind: '{kind}', ",
+        ) + "parameters: {kinds: {default: 'even, odd'}}\nfor_each: {parameter: kinds, as: kind}\nblobs: {link: /l, id: /i}\nwindow_on: /m\n",
+        Style::Endless => {
+            DEFINITION.replace("path: /e", "path: /log").replace("page: 1000", "page: 50")
+                + "follow: on\n"
+        }
+    };
+    let credentials = [("client_id", "x"), ("client_secret", "x")];
+    if login {
+        definition = definition.replace("auth: {kind: none}", LOGIN);
+        return of(&definition, &[properties, &credentials].concat());
+    }
+    of(&definition, properties)
 }
 
 fn of(definition: &str, properties: &[(&str, &str)]) -> Arc<Plan> {

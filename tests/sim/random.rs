@@ -7,7 +7,7 @@ use crate::api::{Api, Fault, Trouble};
 use crate::clock::{DAY, HOUR, MINUTE, SECOND};
 use crate::event::{self, Lateness};
 use crate::host::Habits;
-use crate::plans;
+use crate::plans::{self, Style};
 use crate::sim::{self, Incident, Scenario};
 
 const SEEDS: u64 = 200;
@@ -53,7 +53,7 @@ impl Dice {
     }
 }
 
-fn scenario(seed: u64) -> Scenario {
+fn scenario(style: Style, seed: u64) -> Scenario {
     let mut dice = Dice(fastrand::Rng::with_seed(seed));
     let interval = dice.one_of(&[1, 3, 3, 5, 15]);
     let window = interval * dice.0.u32(2..=8);
@@ -73,8 +73,7 @@ fn scenario(seed: u64) -> Scenario {
         ("tick_bytes", if small { "8k" } else { "16M" }),
         ("rate_limit", rate),
     ];
-    let plan =
-        if dice.0.bool() { plans::plan(&properties) } else { plans::plan_with_login(&properties) };
+    let plan = plans::plan_of(style, dice.0.bool(), &properties);
     let (depth, every) = sim::deepest(&plan);
 
     let begin = DAY * 40;
@@ -86,8 +85,11 @@ fn scenario(seed: u64) -> Scenario {
     for (from, to) in dice.spans(0.3, begin, calm, HOUR * 2) {
         event::stall(&mut events, from, to);
     }
+    if style == Style::Blobs {
+        event::into_blobs(&mut events, MINUTE * 5, &lateness, &mut dice.0);
+    }
     let events: std::rc::Rc<[_]> = events.into();
-    let page = dice.one_of(&[20, 50, 1_000]);
+    let page = if style == Style::Endless { 50 } else { dice.one_of(&[20, 50, 1_000]) };
     let faults = faults(&mut dice, begin, calm);
     let steps = if sweeps == "off" { 0 } else { CLOCK_STEP };
     Scenario {
@@ -168,9 +170,9 @@ impl Drop for Naming {
     }
 }
 
-fn check(seed: u64) {
+fn check(style: Style, seed: u64) {
     let naming = Naming(seed);
-    let scenario = scenario(seed);
+    let scenario = scenario(style, seed);
     if number("LOOKBACK_SIM_SEED").is_some() {
         eprintln!("{}\n{:#?}", scenario.plan.summary(), scenario.incidents);
     }
@@ -187,20 +189,30 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Every `of`-th seed: one test a core.
-fn check_share(part: u64, of: u64) {
+fn check_share(style: Style, part: u64, of: u64) {
     if let Some(seed) = number("LOOKBACK_SIM_SEED") {
-        return check(seed);
+        return check(style, seed);
     }
     let seeds = number("LOOKBACK_SIM_SEEDS").unwrap_or(SEEDS);
-    (0..seeds).filter(|seed| seed % of == part).for_each(check);
+    (0..seeds).filter(|seed| seed % of == part).for_each(|seed| check(style, seed));
 }
 
 #[test]
 fn promises_hold_whatever_happens_1() {
-    check_share(0, 2);
+    check_share(Style::Ranges, 0, 2);
 }
 
 #[test]
 fn promises_hold_whatever_happens_2() {
-    check_share(1, 2);
+    check_share(Style::Ranges, 1, 2);
+}
+
+#[test]
+fn promises_hold_for_blobs_whatever_happens() {
+    check_share(Style::Blobs, 0, 2);
+}
+
+#[test]
+fn promises_hold_for_an_endless_link_whatever_happens() {
+    check_share(Style::Endless, 0, 2);
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use in_lookback::api::page::{Event, Failure};
+use in_lookback::api::page::{Entry, Event, Failure};
+use in_lookback::api::request::Ticket;
 use in_lookback::config::Plan;
 use in_lookback::handoff::{Handoff, Lot, Settled};
 use in_lookback::model::Now;
 use in_lookback::poll::dedup::Dedup;
-use in_lookback::poll::engine::{self, Engine, Step};
+use in_lookback::poll::engine::{self, Engine, Reads, Step};
 use in_lookback::poll::progress::Commit;
 use in_lookback::poll::report::Report;
 use in_lookback::poll::tokens::Grant;
@@ -16,7 +17,7 @@ use in_lookback::state::State;
 use in_lookback::state::memory::MemoryState;
 
 use crate::api::{Api, Page};
-use crate::clock::Clock;
+use crate::clock::{Clock, moment};
 use crate::event::{self, Happening};
 use crate::fuse::{Crash, Fuse};
 use crate::ledger::Ledger;
@@ -39,7 +40,7 @@ pub(crate) struct World {
 /// What is under way.
 #[derive(Debug)]
 enum Answer {
-    Page(Result<Page, Failure>),
+    Page(Ticket, Reads, Result<Page, Failure>),
     Token(Result<Grant, Failure>),
 }
 
@@ -47,8 +48,8 @@ pub(crate) struct Shell {
     plan: Arc<Plan>,
     engine: Engine,
     pub(crate) handoff: Handoff,
-    /// The answer on its way, and when it will be here.
-    under_way: Option<(Duration, Answer)>,
+    /// The answers on their way, and when they will be here.
+    under_way: Vec<(Duration, Answer)>,
     unsaved: Option<Commit>,
     commit_not_before: Duration,
     /// Every report but the heartbeats.
@@ -68,7 +69,7 @@ impl Shell {
             engine: Engine::new(Arc::clone(plan), progress, dedup, seed, now),
             plan: Arc::clone(plan),
             handoff: Handoff::default(),
-            under_way: None,
+            under_way: Vec::new(),
             unsaved: None,
             commit_not_before: Duration::ZERO,
             reports: Vec::new(),
@@ -77,47 +78,75 @@ impl Shell {
 
     /// One round of the loop. Returns when, by true time, there is something to do again.
     pub(crate) fn turn(&mut self, world: &mut World) -> Result<Duration, Crash> {
-        if self.under_way.as_ref().is_some_and(|(at, _)| *at <= world.clock.time) {
-            let (_, answer) = self.under_way.take().expect("just seen");
+        let arrived = |(at, _): &(Duration, Answer)| *at <= world.clock.time;
+        if let Some(first) = self.under_way.iter().position(arrived) {
+            let (_, answer) = self.under_way.remove(first);
             self.answered(answer, world)?;
         }
         self.commit(world)?;
-        let mut until = world.clock.at(self.next_commit());
-        match &self.under_way {
-            Some((at, _)) => until = until.min(*at),
-            None => until = until.min(self.step(world)?),
+        let mut until = world.clock.at(self.next_commit()).min(self.step(world)?);
+        if let Some(at) = self.under_way.iter().map(|(at, _)| *at).min() {
+            until = until.min(at);
         }
         self.publish(world)?;
         Ok(until)
     }
 
     fn step(&mut self, world: &mut World) -> Result<Duration, Crash> {
-        let now = world.clock.now();
-        let time = world.clock.time;
-        let room = self.handoff.ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes);
-        let step = self.engine.next(now, room);
-        world.fuse.step()?;
-        let answer = match step {
-            Step::Wait(until) => return Ok(world.clock.at(until)),
-            Step::Fetch(spec) => Answer::Page(world.api.answer(&spec, time)),
-            Step::Login => Answer::Token(world.api.login(time)),
-        };
-        let arrives = time + world.api.delay(time);
-        self.under_way = Some((arrives, answer));
-        Ok(arrives)
+        loop {
+            let now = world.clock.now();
+            let time = world.clock.time;
+            let room = self.handoff.ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes);
+            let step = self.engine.next(now, room);
+            world.fuse.step()?;
+            let answer = match step {
+                Step::Wait(until) if until > now.mono => return Ok(world.clock.at(until)),
+                Step::Wait(_) => continue,
+                Step::Fetch(fetch) => {
+                    let answer = world.api.answer(&fetch.spec, time);
+                    Answer::Page(fetch.ticket, fetch.reads, answer)
+                }
+                Step::Login => Answer::Token(world.api.login(time)),
+            };
+            let arrives = time + world.api.delay(time);
+            self.under_way.push((arrives, answer));
+        }
     }
 
     fn answered(&mut self, answer: Answer, world: &mut World) -> Result<(), Crash> {
         let now = world.clock.now();
         match answer {
             Answer::Token(grant) => self.engine.logged_in(grant, now),
-            Answer::Page(Err(failure)) => self.engine.failed(&failure, now),
-            Answer::Page(Ok(page)) => self.read(&page, world, now)?,
+            Answer::Page(ticket, reads, answer) => {
+                world.api.told(&answer, world.clock.time);
+                match (answer, reads) {
+                    (Err(failure), _) => self.engine.failed(ticket, &failure, now),
+                    (Ok(page), Reads::Listing) => self.list(ticket, &page, world, now),
+                    (Ok(page), _) => self.read(ticket, &page, world, now)?,
+                }
+            }
         }
         world.fuse.step()
     }
 
-    fn read(&mut self, page: &Page, world: &mut World, now: Now) -> Result<(), Crash> {
+    fn list(&mut self, ticket: Ticket, page: &Page, world: &mut World, now: Now) {
+        let entry = |number: &usize| {
+            let made = world.api.blobs[*number].made;
+            let key = event::blob_key(*number, made);
+            Entry { key, link: format!("/blob?n={number}").into(), made: moment(made) }
+        };
+        let entries: Vec<Entry<'_>> = page.events.iter().map(entry).collect();
+        let mut known = self.engine.lookups(entries.iter().map(|entry| &entry.key));
+        match world.state.known(&mut known) {
+            Ok(()) => self.engine.listing(ticket, &entries, page.next.as_deref(), &known, now),
+            Err(error) => {
+                self.engine.state_failed(&error.to_string(), now);
+                self.engine.deferred(ticket, now);
+            }
+        }
+    }
+
+    fn read(&mut self, ticket: Ticket, page: &Page, world: &mut World, now: Now) -> Result<(), Crash> {
         let shown = |index: &usize| event::shown(*index, &world.events[*index]);
         let events: Vec<Event<'_>> = page.events.iter().map(shown).collect();
         let mut known = self.engine.lookups(events.iter().map(|event| &event.seen.key));
@@ -125,10 +154,10 @@ impl Shell {
             && let Err(error) = world.state.known(&mut known)
         {
             self.engine.state_failed(&error.to_string(), now);
-            self.engine.deferred(now);
+            self.engine.deferred(ticket, now);
             return Ok(());
         }
-        let fresh = self.engine.page(&events, page.next.as_deref(), &known, now);
+        let fresh = self.engine.page(ticket, &events, page.next.as_deref(), &known, now);
         world.fuse.step()?;
         let marks = self.engine.take_marks();
         let most = (self.plan.batch_size / record::BYTES).max(1);

@@ -275,7 +275,7 @@ pub(crate) fn required(
     };
     let late_max = depth.saturating_sub(every + clocks_off * 2);
     move |event| {
-        event.happened >= origin
+        event.selected >= origin
             && event.late_by() <= late_max
             && event.visible + every + HOUR <= end
     }
