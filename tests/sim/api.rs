@@ -150,7 +150,7 @@ impl Api {
         let link = path == "/next" || spec.url.query_pairs().any(|(name, _)| name == "after");
         let troubles: Vec<Trouble> = self.troubles(now).collect();
         for trouble in troubles {
-            self.fail(trouble, link || path == "/blob", now)?;
+            self.fail(trouble, link || path == "/blob")?;
         }
         self.check_token(spec)?;
         match path.as_str() {
@@ -174,7 +174,7 @@ impl Api {
         assert!(self.asked.len() <= self.per_minute, "asked more often than agreed");
     }
 
-    fn fail(&mut self, trouble: Trouble, link: bool, now: Duration) -> Result<(), Failure> {
+    fn fail(&mut self, trouble: Trouble, link: bool) -> Result<(), Failure> {
         match trouble {
             Trouble::Down => Err(failure(FailureKind::Transient, 503)),
             Trouble::Throttled(wait) => Err(failure(FailureKind::Throttled(Some(wait)), 429)),

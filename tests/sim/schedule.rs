@@ -191,7 +191,7 @@ fn a_link_that_died_begins_the_walk_again_and_an_error_does_not() {
 fn a_walk_that_never_ends_is_ended() {
     let mut hand = Hand::new(&plan(&[("heartbeat", "off"), ("rate_limit", "60000")]));
     let first = hand.ask();
-    let pages = in_lookback::poll::job::PAGES_MAX;
+    let pages = in_lookback::poll::walk::PAGES_MAX;
     for page in 0..pages {
         assert_eq!(hand.events(&["fetch_failed"]).len(), 0, "page {page}");
         hand.show(&[], Some(&format!("/next?p={page}")));
