@@ -62,7 +62,14 @@ pub enum Mark {
 impl Progress {
     /// The progress of a source that was never read.
     pub fn new(origin: Timestamp) -> Self {
-        Self { origin, live_until: None, holes: Vec::new(), sweeps: Vec::new(), newest: None, follow: None }
+        Self {
+            origin,
+            live_until: None,
+            holes: Vec::new(),
+            sweeps: Vec::new(),
+            newest: None,
+            follow: None,
+        }
     }
 
     /// Takes a step.

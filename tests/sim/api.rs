@@ -228,18 +228,17 @@ impl Api {
         let kind = usize::from(parameter(url, "kind") == "odd");
         let skip = url.query_pairs().find(|(name, _)| name == "page");
         let skip: usize = skip.map_or(0, |(_, number)| number.parse().expect("a number"));
-        let shown = |(_, blob): &(usize, &Blob)| {
-            from <= blob.made && blob.made < to && blob.visible <= now
-        };
+        let shown =
+            |(_, blob): &(usize, &Blob)| from <= blob.made && blob.made < to && blob.visible <= now;
         let all = self.blobs.iter().enumerate().filter(|(number, _)| number % 2 == kind);
         let mut page: Vec<usize> =
             all.filter(shown).skip(skip * 3).take(4).map(|(number, _)| number).collect();
         let more = page.len() > 3;
         page.truncate(3);
         let mut next = url.clone();
-        next.query_pairs_mut().clear().extend_pairs(
-            url.query_pairs().filter(|(name, _)| name != "page"),
-        );
+        next.query_pairs_mut()
+            .clear()
+            .extend_pairs(url.query_pairs().filter(|(name, _)| name != "page"));
         next.query_pairs_mut().append_pair("page", &(skip + 1).to_string());
         Ok(Page { events: page, next: more.then(|| next.to_string()) })
     }

@@ -122,8 +122,7 @@ pub(crate) fn into_blobs(
     for event in events {
         let number = event.visible.as_secs() / slot.as_secs() + 1;
         event.selected = slot * u32::try_from(number).expect("slots are not that many");
-        event.visible =
-            *shows.entry(number).or_insert_with(|| event.selected + lateness.draw(rng));
+        event.visible = *shows.entry(number).or_insert_with(|| event.selected + lateness.draw(rng));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use in_lookback::api::page::{Event, Failure};
+use in_lookback::api::page::{Entry, Event, Failure};
 use in_lookback::api::request::Ticket;
 use in_lookback::config::Plan;
 use in_lookback::model::{EventKey, Now, TimeRange, Timestamp};
@@ -27,7 +27,8 @@ pub(crate) struct Hand {
     pub(crate) ids: HashSet<EventKey>,
     reports: Vec<(Duration, Report)>,
     next_index: usize,
-    ticket: Ticket,
+    /// The request that is answered next.
+    pub(crate) ticket: Ticket,
 }
 
 impl Hand {
@@ -117,6 +118,28 @@ impl Hand {
         fresh.len()
     }
 
+    /// Answers the request with a listing of blobs, made at these times.
+    pub(crate) fn list(&mut self, blobs: &[(usize, Duration)], next: Option<&str>) {
+        let entry = |(number, made): &(usize, Duration)| {
+            let key = event::blob_key(*number, *made);
+            Entry { key, link: format!("/blob?n={number}").into(), made: moment(*made) }
+        };
+        let entries: Vec<Entry<'_>> = blobs.iter().map(entry).collect();
+        let mut known = self.engine.lookups(entries.iter().map(|entry| &entry.key));
+        known.iter_mut().for_each(|(key, known)| *known = self.ids.contains(key));
+        self.engine.listing(self.ticket, &entries, next, &known, self.now);
+        self.commit(Vec::new());
+    }
+
+    /// All requests that may be under way now: their tickets and what they ask for.
+    pub(crate) fn ask_all(&mut self) -> Vec<(Ticket, Url)> {
+        let mut asked = Vec::new();
+        while let Some(url) = self.ask_within(Duration::ZERO) {
+            asked.push((self.ticket, url));
+        }
+        asked
+    }
+
     /// Answers the request with no events at all.
     pub(crate) fn empty(&mut self) {
         self.show(&[], None);
@@ -124,7 +147,7 @@ impl Hand {
 
     pub(crate) fn fail(&mut self, failure: &Failure) {
         self.engine.failed(self.ticket, failure, self.now);
-        self.collect();
+        self.commit(Vec::new());
     }
 
     fn commit(&mut self, keys: Vec<EventKey>) {

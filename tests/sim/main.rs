@@ -3,7 +3,9 @@
 //! of polling pass in seconds, and a seed that fails fails again.
 
 mod api;
+mod blobs;
 mod clock;
+mod endless;
 mod event;
 mod every_step;
 mod fuse;

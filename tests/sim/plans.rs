@@ -56,10 +56,12 @@ pub(crate) enum Style {
 pub(crate) fn plan_of(style: Style, login: bool, properties: &[(&str, &str)]) -> Arc<Plan> {
     let mut definition = match style {
         Style::Ranges => DEFINITION.to_owned(),
-        Style::Blobs => DEFINITION.replace("path: /e", "path: /list").replace(
-            "query: {",
-            "query: {kind: '{kind}', ",
-        ) + "parameters: {kinds: {default: 'even, odd'}}\nfor_each: {parameter: kinds, as: kind}\nblobs: {link: /l, id: /i}\nwindow_on: /m\n",
+        Style::Blobs => {
+            DEFINITION
+                .replace("path: /e", "path: /list")
+                .replace("query: {", "query: {kind: '{kind}', ")
+                + "parameters: {kinds: {default: 'even, odd'}}\nfor_each: {parameter: kinds, as: kind}\nblobs: {link: /l, id: /i}\nwindow_on: /m\n"
+        }
         Style::Endless => {
             DEFINITION.replace("path: /e", "path: /log").replace("page: 1000", "page: 50")
                 + "follow: on\n"
@@ -71,6 +73,20 @@ pub(crate) fn plan_of(style: Style, login: bool, properties: &[(&str, &str)]) ->
         return of(&definition, &[properties, &credentials].concat());
     }
     of(&definition, properties)
+}
+
+/// A plan for an API of blobs that must be subscribed to.
+pub(crate) fn plan_with_subscriptions() -> Arc<Plan> {
+    let definition = DEFINITION.to_owned()
+        + "parameters: {kinds: {default: 'even, odd'}}
+for_each: {parameter: kinds, as: kind}
+subscriptions:
+  list: {path: /subscriptions}
+  name: /kind
+  enabled: {at: /status, is: enabled}
+  start: {path: /subscribe, query: {kind: '{kind}'}}
+";
+    of(&definition, &[("heartbeat", "off"), ("sweeps", "off")])
 }
 
 fn of(definition: &str, properties: &[(&str, &str)]) -> Arc<Plan> {

@@ -146,7 +146,13 @@ impl Shell {
         }
     }
 
-    fn read(&mut self, ticket: Ticket, page: &Page, world: &mut World, now: Now) -> Result<(), Crash> {
+    fn read(
+        &mut self,
+        ticket: Ticket,
+        page: &Page,
+        world: &mut World,
+        now: Now,
+    ) -> Result<(), Crash> {
         let shown = |index: &usize| event::shown(*index, &world.events[*index]);
         let events: Vec<Event<'_>> = page.events.iter().map(shown).collect();
         let mut known = self.engine.lookups(events.iter().map(|event| &event.seen.key));

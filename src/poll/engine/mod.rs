@@ -285,8 +285,13 @@ impl Engine {
         // Where windows do not run on the event's own time, an event may come again as long as the
         // API lists what holds it, however old it was at first.
         let again = self.plan.definition.window_on.as_ref().map(|_| now - schedule.reach * 2);
-        let oldest =
-            jobs.chain(holes).chain(again).chain(shown).chain(sweeps).chain([resume, now - deepest]).min();
+        let oldest = jobs
+            .chain(holes)
+            .chain(again)
+            .chain(shown)
+            .chain(sweeps)
+            .chain([resume, now - deepest])
+            .min();
         Bucket::of(oldest.unwrap_or(resume) - MARGIN)
     }
 
@@ -316,10 +321,7 @@ impl Engine {
     }
 
     /// The keys among `keys` that the state must be asked for before the page can be judged.
-    pub fn lookups<'e>(
-        &self,
-        keys: impl Iterator<Item = &'e EventKey>,
-    ) -> HashMap<EventKey, bool> {
+    pub fn lookups<'e>(&self, keys: impl Iterator<Item = &'e EventKey>) -> HashMap<EventKey, bool> {
         keys.filter(|key| self.dedup.must_ask(**key)).map(|key| (*key, false)).collect()
     }
 }

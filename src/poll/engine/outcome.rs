@@ -126,9 +126,10 @@ impl Engine {
     fn fetches_recovered(&mut self) {
         let troubled = |job: &Job| job.walk.as_ref().is_some_and(|walk| walk.is_troubled());
         let all_well = self.setup.backoff.attempt == 0
-            && self.lanes.iter().all(|lane| {
-                lane.backoff.attempt == 0 && !lane.job.as_ref().is_some_and(troubled)
-            });
+            && self
+                .lanes
+                .iter()
+                .all(|lane| lane.backoff.attempt == 0 && !lane.job.as_ref().is_some_and(troubled));
         if all_well && self.conditions.fetch.end() {
             self.reports.push(Report::fetch_recovered());
         }
@@ -186,7 +187,8 @@ impl Engine {
     fn turn(&mut self, asked: &Asked, token: Option<&str>, events: usize, now: Now) {
         self.came_on(asked.lane, asked.job, now);
         let plan = std::sync::Arc::clone(&self.plan);
-        let page_is_full = events >= usize::try_from(plan.definition.limits.page).unwrap_or(usize::MAX);
+        let page_is_full =
+            events >= usize::try_from(plan.definition.limits.page).unwrap_or(usize::MAX);
         let paging = plan.definition.next.as_ref();
         let Some(walk) = self.job(asked.lane, asked.job).and_then(|job| job.walk.as_mut()) else {
             return;
@@ -282,14 +284,16 @@ impl Engine {
         match &asked.what {
             What::Setup => self.setup.asked = false,
             What::Page => {
-                if let Some(walk) = self.job(asked.lane, asked.job).and_then(|job| job.walk.as_mut())
+                if let Some(walk) =
+                    self.job(asked.lane, asked.job).and_then(|job| job.walk.as_mut())
                 {
                     walk.asked = false;
                 }
             }
             What::Blob(blob) => {
                 let blob = blob.clone();
-                if let Some(walk) = self.job(asked.lane, asked.job).and_then(|job| job.walk.as_mut())
+                if let Some(walk) =
+                    self.job(asked.lane, asked.job).and_then(|job| job.walk.as_mut())
                 {
                     walk.put_back(blob);
                 }
@@ -320,7 +324,9 @@ impl Engine {
                     self.report_failure(&asked.url, failure, self.setup.backoff.attempt + 1, now);
                     self.setup_failed(&asked, Duration::ZERO, now);
                 }
-                What::Blob(blob) => self.blob_failed(asked.lane, asked.job, blob, &asked.url, failure, now),
+                What::Blob(blob) => {
+                    self.blob_failed(asked.lane, asked.job, blob, &asked.url, failure, now)
+                }
                 What::Page => {
                     self.ask_again(&asked);
                     if self.job(asked.lane, asked.job).is_some() {

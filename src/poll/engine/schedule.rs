@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Asked, Engine, Fetch, Reads, Step, What};
-use crate::api::request::{self, Credential, PageOf, RequestSpec, Requests, Ticket};
 use crate::api::Position;
+use crate::api::request::{self, Credential, PageOf, RequestSpec, Requests, Ticket};
 use crate::config::{Plan, Secret};
 use crate::model::{Now, TimeRange, Timestamp};
 use crate::poll::job::{Job, Kind, Lane};
