@@ -7,9 +7,18 @@ use super::Definition;
 /// Name and YAML text of each, in the order in which they are listed.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("entra_signins", include_str!("../../conf/apis/entra_signins.yaml")),
-    ("entra_signins_noninteractive", include_str!("../../conf/apis/entra_signins_noninteractive.yaml")),
-    ("entra_signins_service_principal", include_str!("../../conf/apis/entra_signins_service_principal.yaml")),
-    ("entra_signins_managed_identity", include_str!("../../conf/apis/entra_signins_managed_identity.yaml")),
+    (
+        "entra_signins_noninteractive",
+        include_str!("../../conf/apis/entra_signins_noninteractive.yaml"),
+    ),
+    (
+        "entra_signins_service_principal",
+        include_str!("../../conf/apis/entra_signins_service_principal.yaml"),
+    ),
+    (
+        "entra_signins_managed_identity",
+        include_str!("../../conf/apis/entra_signins_managed_identity.yaml"),
+    ),
     ("entra_directory_audits", include_str!("../../conf/apis/entra_directory_audits.yaml")),
     ("entra_provisioning", include_str!("../../conf/apis/entra_provisioning.yaml")),
     ("graph_security_alerts", include_str!("../../conf/apis/graph_security_alerts.yaml")),
