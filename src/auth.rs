@@ -18,13 +18,6 @@ const LIFE_DEFAULT: Duration = Duration::from_secs(3_600);
 /// A longer token is refused.
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
 
-pub enum Acquire {
-    Granted(Grant),
-    Ask(Box<RequestSpec>),
-}
-pub fn acquire(_: &crate::config::plan::Login, _: Timestamp) -> Result<Acquire, Failure> {
-    todo!()
-}
 /// The request for a token.
 pub fn request(login: &OAuth, secret: &Secret) -> RequestSpec {
     let (key, audience) = match &login.audience {
@@ -51,7 +44,7 @@ pub fn request(login: &OAuth, secret: &Secret) -> RequestSpec {
 /// # Errors
 /// The status and the service's code, or that the answer holds no token.
 pub fn grant(response: &Response, now: Timestamp) -> Result<Grant, Failure> {
-    if let Some(failure) = page::failure(response, None, now) {
+    if let Some(failure) = page::failure(response, now) {
         return Err(failure);
     }
     let text = std::str::from_utf8(&response.body).unwrap_or("");

@@ -51,7 +51,7 @@ pub enum HttpError {
 #[derive(Debug)]
 pub enum Waited {
     /// The request that was under way has its answer.
-    Answered(crate::api::request::Ticket, Result<Response, HttpError>),
+    Answered(Result<Response, HttpError>),
     /// Somebody called [`Notify::notify_one`].
     Woken,
     /// The time is over.
@@ -107,7 +107,7 @@ impl Http {
     }
 
     /// Sends a request; its answer comes out of [`Http::wait`].
-    pub fn send(&mut self, _: crate::api::request::Ticket, spec: &RequestSpec) {
+    pub fn send(&mut self, spec: &RequestSpec) {
         let mut url = spec.url.clone();
         if let Some(Credential { place: Placement::Query(name), value }) = &spec.credential {
             set_query(&mut url, name, value.expose());
@@ -163,10 +163,7 @@ impl Http {
             Err(waited) => waited,
             Ok(answer) => {
                 self.pending = None;
-                Waited::Answered(
-                    crate::api::request::Ticket(0),
-                    answer.and_then(|raw| self.inflate(raw)),
-                )
+                Waited::Answered(answer.and_then(|raw| self.inflate(raw)))
             }
         }
     }

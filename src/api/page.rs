@@ -43,18 +43,6 @@ pub struct Page<'p> {
     pub next: Option<Cow<'p, str>>,
 }
 
-pub struct Entry<'p> {
-    pub key: EventKey,
-    pub link: Cow<'p, str>,
-    pub made: Timestamp,
-}
-pub struct Listing<'p> {
-    pub entries: Vec<Entry<'p>>,
-    pub next: Option<Cow<'p, str>>,
-}
-pub fn spare(_: &Response, _: Option<&super::definition::Quota>, _: Timestamp) -> Option<Duration> {
-    None
-}
 /// Why a page could not be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -75,8 +63,6 @@ pub enum FailureKind {
     Unauthorized,
     /// The server refuses this request: a link that died, or a question it does not answer.
     Refused,
-    Gone,
-    Unsubscribed,
     /// Anything that may pass: no answer, a server's error, a body that is not whole.
     Transient,
 }
@@ -110,23 +96,6 @@ impl PageReader {
     ///
     /// # Errors
     /// If the body is not whole: not UTF-8, no valid JSON, or without the array of events.
-    pub fn page<'p>(&self, r: &'p Response, received: Timestamp) -> Result<Page<'p>, BodyError> {
-        self.read(&r.body, received)
-    }
-    pub fn blob<'p>(
-        &self,
-        r: &'p Response,
-        _: Timestamp,
-        received: Timestamp,
-    ) -> Result<Page<'p>, BodyError> {
-        self.read(&r.body, received)
-    }
-    pub fn listing<'p>(&self, r: &'p Response) -> Result<Listing<'p>, BodyError> {
-        todo!()
-    }
-    pub fn subscriptions(&self, r: &Response) -> Result<Vec<String>, BodyError> {
-        todo!()
-    }
     pub fn read<'p>(&self, body: &'p [u8], received: Timestamp) -> Result<Page<'p>, BodyError> {
         let text =
             std::str::from_utf8(body).map_err(|error| BodyError::Utf8(error.valid_up_to()))?;
@@ -196,7 +165,7 @@ pub enum BodyError {
 }
 
 /// What kind of failure an answer is; nothing if its body is to be read.
-pub fn failure(response: &Response, _: Option<&Definition>, now: Timestamp) -> Option<Failure> {
+pub fn failure(response: &Response, now: Timestamp) -> Option<Failure> {
     let wait = response.headers.get("retry-after").and_then(|text| backoff::retry_after(text, now));
     let kind = match response.status {
         200..=299 => return None,
@@ -252,7 +221,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             received_bytes: 0,
         };
-        failure(&response, None, Timestamp::from_secs(0))
+        failure(&response, Timestamp::from_secs(0))
     }
 
     #[test]

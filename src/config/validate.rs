@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(plan.schedule.window, plan.definition.window);
         assert_eq!(plan.schedule.start, Start::Back(plan.definition.window));
         assert_eq!(
-            "https://login.microsoftonline.com/contoso/oauth2/v2.0/token",
+            plan.login.unwrap().token_url.as_str(),
             "https://login.microsoftonline.com/contoso/oauth2/v2.0/token"
         );
     }
