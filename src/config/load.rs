@@ -22,7 +22,10 @@ pub fn plan(lookup: impl Fn(&str) -> Option<String>) -> Result<Plan, ConfigError
 }
 
 /// The definition that `api` names.
-fn definition(api: &str) -> Result<Definition, ConfigError> {
+///
+/// # Errors
+/// If there is none of that name, or the file cannot be read, or what is wrong in it.
+pub fn definition(api: &str) -> Result<Definition, ConfigError> {
     if let Some(built_in) = catalog::find(api) {
         return Ok(built_in.clone());
     }

@@ -1,21 +1,26 @@
-//! `lookback apis`: the built-in definitions.
+//! `lookback apis`: the built-in definitions, and a look at one of the user's own.
 
 use std::io::{self, Write};
 
 use clap::Args;
-use in_lookback::api::catalog;
-use in_lookback::config::{sweeps, units};
+use in_lookback::api::{Definition, catalog};
+use in_lookback::config::{load, sweeps, units};
 
-/// List the built-in API definitions, or print one of them, whole
+/// List the built-in API definitions, print one of them, or check one of your own
 #[derive(Debug, Args)]
 pub(crate) struct ApisArgs {
-    /// The definition to print, a starting point for one of your own
+    /// The built-in definition to print, a starting point for one of your own; or the path of yours, to
+    /// be checked
+    #[arg(value_name = "NAME|PATH")]
     name: Option<String>,
 }
 
 pub(crate) fn run(args: &ApisArgs) -> Result<(), String> {
-    let text = match &args.name {
-        Some(name) => whole(name)?,
+    let text = match args.name.as_deref() {
+        Some(name) => match catalog::BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
+            Some((_, yaml)) => (*yaml).to_owned(),
+            None => check(name)?,
+        },
         None => list(),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
@@ -24,25 +29,32 @@ pub(crate) fn run(args: &ApisArgs) -> Result<(), String> {
     }
 }
 
-fn whole(name: &str) -> Result<String, String> {
-    let found = catalog::BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
-    let unknown = || format!("'{name}' is not built in; expected one of {}", catalog::names());
-    found.map(|(_, yaml)| (*yaml).to_owned()).ok_or_else(unknown)
+/// Reads a definition of the user's own.
+fn check(path: &str) -> Result<String, String> {
+    let definition = load::definition(path).map_err(|error| error.problem)?;
+    let mut out = format!("{path} is a good definition.\n");
+    out.push_str(&summary(&definition));
+    for (name, parameter) in &definition.parameters {
+        let need = if parameter.default.is_some() { "may be set" } else { "must be set" };
+        out.push_str(&format!("{:<32} parameter '{name}' {need}: {}\n", "", parameter.doc));
+    }
+    Ok(out)
 }
 
 fn list() -> String {
-    let mut out = String::new();
-    for (name, _) in catalog::BUILT_IN {
-        let Some(definition) = catalog::find(name) else { continue };
-        out.push_str(&format!(
-            "{name:<24} {}\n{:<24} window {}, sweeps {}, answers {} back, {} requests a minute\n",
-            definition.title,
-            "",
-            units::show(definition.window),
-            sweeps::show(&definition.sweeps),
-            units::show(definition.limits.reach),
-            definition.limits.requests_per_minute,
-        ));
-    }
-    out
+    let built_in = catalog::BUILT_IN.iter().filter_map(|(name, _)| catalog::find(name));
+    built_in.map(summary).collect()
+}
+
+fn summary(definition: &Definition) -> String {
+    format!(
+        "{:<32} {}\n{:<32} window {}, sweeps {}, answers {} back, {} requests a minute\n",
+        definition.name,
+        definition.title,
+        "",
+        units::show(definition.window),
+        sweeps::show(&definition.sweeps),
+        units::show(definition.limits.reach),
+        definition.limits.requests_per_minute,
+    )
 }
