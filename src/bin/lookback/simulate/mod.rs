@@ -18,19 +18,25 @@ use std::{
     time::Duration,
 };
 
+mod allowance;
 mod api;
 mod args;
+mod assertion;
+mod blobs;
 mod chance;
 mod clock;
 mod control;
 mod fault;
 mod feed;
 mod filter;
+mod index;
+mod kind;
 mod lateness;
 mod limit;
 mod login;
 mod record;
 mod reply;
+mod seal;
 mod server;
 mod stats;
 mod truth;
