@@ -29,8 +29,8 @@ pub(crate) struct SimulateArgs {
     /// Stop by itself after this long
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
-    /// Append every event to this file as a line of JSON: id, time, visible_at, api,
-    /// and its types where an API tells types apart: sign_in_type, content_type
+    /// Append every event to this file as a line of JSON: id, time, visible_at, api, and what it is
+    /// where an API tells types apart: sign_in_type, content_type
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
     /// Print a line for each request to stderr
@@ -165,7 +165,7 @@ struct FaultArgs {
     /// The wait that Retry-After asks for, in whole seconds
     #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = parse_duration)]
     retry_after: Duration,
-    /// 500 or 502
+    /// 500 or 502; Office 365: 500
     #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
     error: f64,
     /// Connection reset, before the answer or amid its body

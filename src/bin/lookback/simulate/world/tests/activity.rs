@@ -161,6 +161,7 @@ fn a_blob_is_gone_by_chance_or_for_good() {
     assert_eq!(client.world.stats.blobs_fetched_again, 1);
     assert_eq!(client.code(&blob.replace("DLP", "DPL")), bad(400, "AF20051"));
 
+    client.world.feed.pause(client.now);
     client.now = after(8 * 86_400);
     client.sign_in();
     assert_eq!(client.code(&blob), bad(400, "AF20051"));

@@ -121,6 +121,7 @@ fn refusals() {
     assert!(header(&reply, "x-rate-limit-remaining").is_some(), "on every answer");
 
     let next = link(&client.log("/api/v1/logs"), "next").unwrap();
+    client.world.feed.pause(start());
     client.now = after(30 * 86_400);
     assert_eq!(client.log(&next).status, 200, "an old position is good");
     client.world.faults.change(json!({"next": ["expire_link"]}).as_object().unwrap()).unwrap();
