@@ -151,7 +151,13 @@ mod tests {
     use super::*;
 
     fn truth(id: &str, seconds: i64, late: i64) -> Truth {
-        Truth { id: id.into(), time: at(seconds), visible_at: at(seconds + late) }
+        Truth {
+            id: id.into(),
+            time: at(seconds),
+            visible_at: at(seconds + late),
+            sign_in_type: "interactiveUser",
+            content_type: "Audit.General",
+        }
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     Options,
+    assertion::Certificate,
+    blobs::BlobOptions,
     clock::SystemClock,
     fault::{Fault, FaultOptions, Rates},
     feed::FeedOptions,
@@ -27,7 +29,8 @@ pub(crate) struct SimulateArgs {
     /// Stop by itself after this long
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
-    /// Append every event to this file as a line of JSON: id, time, visible_at, api
+    /// Append every event to this file as a line of JSON: id, time, visible_at, api, and what it is
+    /// where an API tells types apart: sign_in_type, content_type
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
     /// Print a line for each request to stderr
@@ -37,6 +40,12 @@ pub(crate) struct SimulateArgs {
     feed: FeedArgs,
     #[command(flatten)]
     service: ServiceArgs,
+    #[command(flatten)]
+    blobs: BlobArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    login: LoginArgs,
     #[command(flatten)]
     faults: FaultArgs,
 }
@@ -84,6 +93,42 @@ struct ServiceArgs {
     /// Azure AD Graph names its next link odata.nextLink, without the @
     #[arg(long)]
     plain_next_link: bool,
+    /// A rate limit, as 5/10s: five requests in any ten seconds, then 429
+    #[arg(long, value_name = "N/DURATION")]
+    quota: Option<Quota>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Office 365's blobs")]
+struct BlobArgs {
+    /// What became visible within this long is one blob
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = parse_blob_every)]
+    blob_every: Duration,
+    /// How much later than it was created a blob is listed; written as --lateness is
+    #[arg(long, default_value = "fixed:0s", value_name = "DISTRIBUTION")]
+    blob_lateness: Lateness,
+    /// How likely an event is to come again in a later blob
+    #[arg(long, default_value = "0.02", value_name = "P", value_parser = parse_probability)]
+    blob_repeat: f64,
+    /// How many blobs are listed on a page
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    blobs_per_page: u32,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Okta's log")]
+struct LogArgs {
+    /// How likely a bounded query is to miss an event that was over a minute late
+    #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
+    bounded_misses: f64,
+    /// How many requests a minute has
+    #[arg(long, default_value_t = 600, value_name = "N")]
+    token_quota: u64,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Who may ask")]
+struct LoginArgs {
     /// The client id that may sign in
     #[arg(long, default_value = "simulator", value_name = "ID")]
     client_id: String,
@@ -93,15 +138,25 @@ struct ServiceArgs {
     /// How long an access token is good
     #[arg(long, default_value = "1h", value_name = "DURATION", value_parser = parse_duration)]
     token_ttl: Duration,
-    /// A rate limit, as 5/10s: five requests in any ten seconds, then 429
-    #[arg(long, value_name = "N/DURATION")]
-    quota: Option<Quota>,
+    /// The token of the APIs that have no login service: okta, github, acme
+    #[arg(long, default_value = "simulator-token", value_name = "TOKEN")]
+    token: String,
+    /// The client's registered certificate, PEM: assertions that its key signed stand for the secret
+    #[arg(long, value_name = "FILE", value_parser = Certificate::read)]
+    certificate: Option<Certificate>,
+    /// The certificate of an outside issuer, PEM: its tokens stand for the secret, too
+    #[arg(long, value_name = "FILE", value_parser = Certificate::read)]
+    federated_certificate: Option<Certificate>,
+    /// The client id of a user-assigned managed identity
+    #[arg(long, value_name = "ID")]
+    identity_client_id: Option<String>,
 }
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Faults")]
 struct FaultArgs {
-    /// 429; Retry-After in seconds, as an HTTP date, or missing
+    /// 429; Retry-After in seconds, as an HTTP date, or missing; Office 365: 429 or 403; Okta: by
+    /// X-Rate-Limit-Reset, sometimes in the past
     #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
     throttle: f64,
     /// 503 with Retry-After
@@ -110,7 +165,7 @@ struct FaultArgs {
     /// The wait that Retry-After asks for, in whole seconds
     #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = parse_duration)]
     retry_after: Duration,
-    /// 500 or 502
+    /// 500 or 502; Office 365: 500
     #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
     error: f64,
     /// Connection reset, before the answer or amid its body
@@ -134,7 +189,7 @@ struct FaultArgs {
     /// 401 in mid-walk, whatever the token
     #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
     unauthorized: f64,
-    /// The login service answers 500 or 503
+    /// The login service answers 500 or 503, that of the managed identity 500, 429 or 410
     #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
     auth_fail: f64,
     /// An empty page that has a next link
@@ -143,6 +198,9 @@ struct FaultArgs {
     /// A next link that leads to the page it stands on
     #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
     repeat_link: f64,
+    /// A blob that is there is said to be gone: 400
+    #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
+    blob_gone: f64,
     /// A span, as 90s@60s (90 s long, 60 s after the start), in which the API answers 503; repeatable
     #[arg(long, value_name = "SPAN")]
     outage: Vec<Span>,
@@ -151,7 +209,8 @@ struct FaultArgs {
 impl SimulateArgs {
     /// What a simulator needs of them.
     pub(crate) fn into_options(self) -> Options {
-        let Self { port, duration: _, truth, access_log, feed, service, faults } = self;
+        let Self { port, duration: _, truth, access_log, feed, service, blobs, log, login, faults } =
+            self;
         Options {
             port,
             listing: ListingOptions {
@@ -159,11 +218,23 @@ impl SimulateArgs {
                 link_ttl: service.link_ttl,
                 event_bytes: feed.event_bytes as usize,
                 plain_next_link: service.plain_next_link,
+                blobs: BlobOptions {
+                    every: blobs.blob_every,
+                    lateness: blobs.blob_lateness,
+                    repeat: blobs.blob_repeat,
+                    page: blobs.blobs_per_page as usize,
+                },
+                bounded_misses: log.bounded_misses,
+                token_quota: log.token_quota,
             },
             login: LoginOptions {
-                client_id: service.client_id,
-                client_secret: service.client_secret,
-                token_ttl: service.token_ttl,
+                client_id: login.client_id,
+                client_secret: login.client_secret,
+                token_ttl: login.token_ttl,
+                api_token: login.token,
+                certificate: login.certificate,
+                federated_certificate: login.federated_certificate,
+                identity_client_id: login.identity_client_id,
             },
             faults: faults.into_options(service.quota),
             feed: FeedOptions {
@@ -210,7 +281,17 @@ impl FaultArgs {
             Fault::Unauthorized => self.unauthorized,
             Fault::EmptyPage => self.empty_page,
             Fault::RepeatLink => self.repeat_link,
+            Fault::BlobGone => self.blob_gone,
             Fault::AuthFail => self.auth_fail,
         }
     }
+}
+
+/// Blobs have a length, and their times are in milliseconds.
+fn parse_blob_every(text: &str) -> Result<Duration, String> {
+    let every = parse_duration(text)?;
+    if every < Duration::from_millis(1) {
+        return Err(format!("`{text}` is too short: at least 1ms"));
+    }
+    Ok(every)
 }

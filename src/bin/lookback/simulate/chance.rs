@@ -20,6 +20,14 @@ pub(crate) enum Purpose {
     Faults,
     /// Access tokens.
     Tokens,
+    /// How late a blob is listed.
+    BlobLateness,
+    /// Whether an event comes again in another blob, and in which.
+    BlobRepeat,
+    /// The order within a blob.
+    BlobOrder,
+    /// Whether a bounded query misses an event.
+    Missed,
 }
 
 /// The random numbers of one place and purpose.

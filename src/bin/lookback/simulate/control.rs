@@ -16,7 +16,7 @@ use super::{
     api::Api,
     reply::Reply,
     server::{Shared, response},
-    truth::{truth, write_line},
+    truth::{Truth, truth, write_line},
 };
 
 type Served = State<Arc<Shared>>;
@@ -37,6 +37,8 @@ struct Selection {
     until: Timestamp,
     only_visible: bool,
     api: Api,
+    /// A type of sign-ins, or a content type.
+    kind: Option<String>,
 }
 
 impl Selection {
@@ -46,6 +48,7 @@ impl Selection {
             until: Timestamp::MAX,
             only_visible: false,
             api: Api::Graph,
+            kind: None,
         };
         for (name, value) in query {
             let time = || value.parse().map_err(|_| format!("`{name}={value}` is no time"));
@@ -57,12 +60,22 @@ impl Selection {
                     selection.api =
                         Api::named(value).ok_or_else(|| format!("`{value}` is no API"))?
                 }
+                "type" => selection.kind = Some(value.clone()),
                 _ => {
-                    return Err(format!("`{name}={value}`: write from=, to=, visible=now or api="));
+                    return Err(format!(
+                        "`{name}={value}`: write from=, to=, visible=now, api= or type="
+                    ));
                 }
             }
         }
         Ok(selection)
+    }
+
+    fn holds(&self, event: &Truth, now: Timestamp) -> bool {
+        let of_kind = |kind: &String| event.sign_in_type == kind || event.content_type == kind;
+        event.time < self.until
+            && (!self.only_visible || event.visible_at <= now)
+            && self.kind.as_ref().is_none_or(of_kind)
     }
 }
 
@@ -78,9 +91,10 @@ async fn tell_truth(
     let world = shared.world();
     let mut lines = String::new();
     let numbers = world.feed.numbers(selection.from, selection.until, now);
-    for event in truth(&world.feed, numbers) {
-        let shows = !selection.only_visible || event.visible_at <= now;
-        if shows && event.time < selection.until {
+    for (event, number) in truth(&world.feed, numbers.clone()).zip(numbers) {
+        let visible_at = world.shows(selection.api, &world.feed.event(number));
+        let event = Truth { visible_at, ..event };
+        if selection.holds(&event, now) {
             write_line(&mut lines, &event, selection.api);
         }
     }

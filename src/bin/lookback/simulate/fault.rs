@@ -35,13 +35,26 @@ pub(crate) enum Fault {
     EmptyPage,
     /// A next link that leads to the page it stands on.
     RepeatLink,
+    /// A blob that is there is said to be gone.
+    BlobGone,
     /// The login service fails.
     AuthFail,
 }
 
+/// What a fault makes of a page, where it leaves one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As it should be.
+    Sound,
+    /// Without events, but with a next link.
+    Empty,
+    /// With a next link that leads to itself.
+    Repeating,
+}
+
 impl Fault {
     /// All of them, in the order in which they are tried.
-    pub(crate) const ALL: [Fault; 12] = [
+    pub(crate) const ALL: [Fault; 13] = [
         Fault::Throttle,
         Fault::Unavailable,
         Fault::Error,
@@ -53,6 +66,7 @@ impl Fault {
         Fault::Unauthorized,
         Fault::EmptyPage,
         Fault::RepeatLink,
+        Fault::BlobGone,
         Fault::AuthFail,
     ];
 
@@ -70,6 +84,7 @@ impl Fault {
             Fault::Unauthorized => "unauthorized",
             Fault::EmptyPage => "empty_page",
             Fault::RepeatLink => "repeat_link",
+            Fault::BlobGone => "blob_gone",
             Fault::AuthFail => "auth_fail",
         }
     }

@@ -2,6 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::kind::SIGN_IN_TYPES;
+
 /// The events asked for, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeRange {
@@ -16,6 +18,20 @@ impl TimeRange {
     pub(crate) const ALL: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
 }
 
+/// What a `$filter` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// When the events happened.
+    pub(crate) range: TimeRange,
+    /// Only this type of sign-ins.
+    pub(crate) kind: Option<&'static str>,
+}
+
+impl Filter {
+    /// Everything.
+    pub(crate) const ALL: Self = Self { range: TimeRange::ALL, kind: None };
+}
+
 /// Which end comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -27,37 +43,39 @@ pub(crate) enum Order {
 
 /// Reads comparisons of `field` with times, joined by `and`. `None`: no such filter.
 ///
-/// With `types`, a choice by `signInEventTypes` may stand among them; every event is of every type.
-pub(crate) fn parse_filter(text: &str, field: &str, types: bool) -> Option<TimeRange> {
-    let mut range = TimeRange::ALL;
+/// With `types`, a choice by `signInEventTypes` may stand among them.
+pub(crate) fn parse_filter(text: &str, field: &str, types: bool) -> Option<Filter> {
+    let mut filter = Filter::ALL;
     let words: Vec<&str> = text.split_whitespace().collect();
     for (index, clause) in words.split(|word| word.eq_ignore_ascii_case("and")).enumerate() {
-        if types && is_type_clause(clause) {
+        if types && let Some(kind) = parse_type(clause) {
+            // Two types on end would leave nothing; nobody asks so.
+            if filter.kind.replace(kind).is_some() {
+                return None;
+            }
             continue;
         }
         let [name, operator, time] = clause else {
             // Nothing at all is no filter; nothing beside an `and` is an error.
-            return (words.is_empty() && index == 0).then_some(range);
+            return (words.is_empty() && index == 0).then_some(filter);
         };
         if *name != field {
             return None;
         }
         let at: Timestamp = time.parse().ok()?;
-        range = narrow(range, operator, at)?;
+        filter.range = narrow(filter.range, operator, at)?;
     }
-    Some(range)
+    Some(filter)
 }
 
 /// `signInEventTypes/any(t: t eq 'nonInteractiveUser')`
-fn is_type_clause(clause: &[&str]) -> bool {
+fn parse_type(clause: &[&str]) -> Option<&'static str> {
     let [any, variable, "eq", value] = clause else {
-        return false;
+        return None;
     };
-    let declared =
-        any.strip_prefix("signInEventTypes/any(").and_then(|rest| rest.strip_suffix(':'));
-    let quoted = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix("')"));
-    let known = ["interactiveUser", "nonInteractiveUser", "servicePrincipal", "managedIdentity"];
-    declared == Some(variable) && quoted.is_some_and(|value| known.contains(&value))
+    let declared = any.strip_prefix("signInEventTypes/any(")?.strip_suffix(':')?;
+    let quoted = value.strip_prefix('\'')?.strip_suffix("')")?;
+    SIGN_IN_TYPES.into_iter().find(|kind| declared == *variable && *kind == quoted)
 }
 
 fn narrow(range: TimeRange, operator: &str, at: Timestamp) -> Option<TimeRange> {
@@ -93,18 +111,18 @@ mod tests {
 
     #[test]
     fn ranges() {
-        let range = parse_filter(
+        let filter = parse_filter(
             "createdDateTime ge 2026-01-01T00:00:00Z and createdDateTime le 2026-01-02T00:00:00.1234567Z",
             "createdDateTime",
             false,
         );
-        let expected =
+        let range =
             TimeRange { from: at("2026-01-01T00:00:00Z"), to: at("2026-01-02T00:00:00.1234567Z") };
-        assert_eq!(range, Some(expected));
-        assert_eq!(parse_filter("", "t", false), Some(TimeRange::ALL));
+        assert_eq!(filter, Some(Filter { range, kind: None }));
+        assert_eq!(parse_filter("", "t", false), Some(Filter::ALL));
         assert_eq!(
-            parse_filter("t eq 2026-01-01T00:00:00Z", "t", false),
-            Some(TimeRange { from: at("2026-01-01T00:00:00Z"), to: at("2026-01-01T00:00:00Z") })
+            parse_filter("t eq 2026-01-01T00:00:00Z", "t", false).unwrap().range,
+            TimeRange { from: at("2026-01-01T00:00:00Z"), to: at("2026-01-01T00:00:00Z") }
         );
     }
 
@@ -112,7 +130,8 @@ mod tests {
     fn open_ends_leave_the_bound_out() {
         let range =
             parse_filter("t gt 2026-01-01T00:00:00Z and t lt 2026-01-02T00:00:00Z", "t", false)
-                .unwrap();
+                .unwrap()
+                .range;
         assert_eq!(range.from, at("2026-01-01T00:00:00.000000001Z"));
         assert_eq!(range.to, at("2026-01-01T23:59:59.999999999Z"));
     }
@@ -137,8 +156,9 @@ mod tests {
     #[test]
     fn types_where_there_are_some() {
         let text = "t ge 2026-01-01T00:00:00Z and signInEventTypes/any(t: t eq 'servicePrincipal')";
-        let range = parse_filter(text, "t", true).unwrap();
-        assert_eq!(range.from, at("2026-01-01T00:00:00Z"));
+        let filter = parse_filter(text, "t", true).unwrap();
+        assert_eq!(filter.range.from, at("2026-01-01T00:00:00Z"));
+        assert_eq!(filter.kind, Some("servicePrincipal"));
         assert_eq!(parse_filter(text, "t", false), None);
         assert_eq!(parse_filter(&text.replace("service", "sir"), "t", true), None);
         assert_eq!(parse_filter(&text.replace("any(t:", "any(u:"), "t", true), None);

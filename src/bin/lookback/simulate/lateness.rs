@@ -22,6 +22,11 @@ enum Shape {
 }
 
 impl Lateness {
+    /// Always the same.
+    pub(crate) fn fixed(by: Duration) -> Self {
+        Self { parts: vec![(100.0, Shape::Fixed(by))] }
+    }
+
     /// One draw.
     pub(crate) fn sample(&self, rng: &mut fastrand::Rng) -> Duration {
         let total: f64 = self.parts.iter().map(|(weight, _)| weight).sum();

@@ -1,11 +1,15 @@
 //! The login service: OAuth 2.0 client credentials, in the shapes of v1 and v2.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
+    assertion::{Assertions, Certificate, Signer},
     chance::{Purpose, draws},
     reply::Reply,
     units::later,
@@ -20,6 +24,14 @@ pub(crate) struct LoginOptions {
     pub(crate) client_secret: String,
     /// How long a token is good.
     pub(crate) token_ttl: Duration,
+    /// The token of the APIs that have no login service.
+    pub(crate) api_token: String,
+    /// The client's registered certificate, for assertions that it signs.
+    pub(crate) certificate: Option<Certificate>,
+    /// The certificate of the outside issuer of federated tokens.
+    pub(crate) federated_certificate: Option<Certificate>,
+    /// The client id of a managed identity that may be asked for by it.
+    pub(crate) identity_client_id: Option<String>,
 }
 
 impl Default for LoginOptions {
@@ -28,6 +40,35 @@ impl Default for LoginOptions {
             client_id: "simulator".to_owned(),
             client_secret: "simulator-secret".to_owned(),
             token_ttl: Duration::from_secs(3600),
+            api_token: "simulator-token".to_owned(),
+            certificate: None,
+            federated_certificate: None,
+            identity_client_id: None,
+        }
+    }
+}
+
+/// What a token was given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The client's secret.
+    Secret,
+    /// An assertion that the client signed.
+    Certificate,
+    /// A token of the outside issuer.
+    Federated,
+    /// Being where the managed identity is.
+    ManagedIdentity,
+}
+
+impl Proof {
+    /// Its name in the statistics.
+    fn name(self) -> &'static str {
+        match self {
+            Proof::Secret => "secret",
+            Proof::Certificate => "certificate",
+            Proof::Federated => "federated",
+            Proof::ManagedIdentity => "managed_identity",
         }
     }
 }
@@ -44,29 +85,41 @@ pub(crate) enum Version {
 /// The login service and the tokens it gave.
 #[derive(Debug)]
 pub(crate) struct Login {
-    options: LoginOptions,
+    /// Who may sign in.
+    pub(super) options: LoginOptions,
+    assertions: Assertions,
     /// Tokens, and until when they are good.
     tokens: HashMap<String, Timestamp>,
     rng: fastrand::Rng,
-    /// How many tokens were given.
-    pub(crate) issued: u64,
+    /// How many tokens were given, by what was shown for them.
+    pub(crate) issued: BTreeMap<&'static str, u64>,
 }
 
 impl Login {
     /// A login service that has given no token yet.
     pub(crate) fn new(options: LoginOptions, seed: u64) -> Self {
-        Self { options, tokens: HashMap::new(), rng: draws(seed, 0, Purpose::Tokens), issued: 0 }
+        let assertions =
+            Assertions::new(options.certificate.clone(), options.federated_certificate.clone());
+        let rng = draws(seed, 0, Purpose::Tokens);
+        Self { options, assertions, tokens: HashMap::new(), rng, issued: BTreeMap::new() }
     }
 
-    /// Answers a request for a token; `form` is its body.
-    pub(crate) fn token(&mut self, version: Version, form: &[u8], now: Timestamp) -> Reply {
+    /// Answers a request for a token to the endpoint `url`; `form` is its body.
+    pub(crate) fn token(
+        &mut self,
+        version: Version,
+        url: &str,
+        form: &[u8],
+        now: Timestamp,
+    ) -> Reply {
         let form: HashMap<_, _> = url::form_urlencoded::parse(form).collect();
         let field = |name: &str| form.get(name).map_or("", |value| value.as_ref());
-        if let Err(reply) = self.check(version, field) {
-            return reply;
-        }
+        let proof = self.check(version, field).and_then(|()| self.prove(url, field, now));
+        let token = match proof {
+            Ok(proof) => self.issue(proof, now),
+            Err(reply) => return reply,
+        };
         let ttl = self.options.token_ttl.as_secs();
-        let token = self.issue(now);
         let body = match version {
             Version::V2 => {
                 json!({"token_type": "Bearer", "expires_in": ttl, "ext_expires_in": ttl, "access_token": token})
@@ -85,11 +138,14 @@ impl Login {
 
     /// Whether `authorization` carries a token that is good at `now`.
     pub(crate) fn accepts(&self, authorization: Option<&str>, now: Timestamp) -> bool {
-        authorization
-            .and_then(|field| field.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .and_then(|(_, token)| self.tokens.get(token.trim()))
+        credentials(authorization, "bearer")
+            .and_then(|token| self.tokens.get(token))
             .is_some_and(|until| now < *until)
+    }
+
+    /// Whether `token` is the one of the APIs without a login service.
+    pub(crate) fn is_api_token(&self, token: &str) -> bool {
+        token == self.options.api_token
     }
 
     fn check<'f>(&self, version: Version, field: impl Fn(&str) -> &'f str) -> Result<(), Reply> {
@@ -104,13 +160,6 @@ impl Login {
             let text =
                 "AADSTS700016: Application with this identifier was not found in the directory.";
             return Err(refusal(400, "unauthorized_client", text));
-        }
-        if !self.proves_itself(&field) {
-            return Err(refusal(
-                401,
-                "invalid_client",
-                "AADSTS7000215: Invalid client secret provided.",
-            ));
         }
         match version {
             Version::V2 if !field("scope").ends_with("/.default") => Err(refusal(
@@ -127,24 +176,51 @@ impl Login {
         }
     }
 
-    /// By the secret, or by an assertion: of that, only the shape of a JWT is looked at.
-    fn proves_itself<'f>(&self, field: impl Fn(&str) -> &'f str) -> bool {
+    /// How the client proves who it is: by the secret, or by an assertion.
+    fn prove<'f>(
+        &mut self,
+        url: &str,
+        field: impl Fn(&str) -> &'f str,
+        now: Timestamp,
+    ) -> Result<Proof, Reply> {
+        let unproven = |description: &str| refusal(401, "invalid_client", description);
         let assertion = field("client_assertion");
         if assertion.is_empty() {
-            return field("client_secret") == self.options.client_secret;
+            return if field("client_secret") == self.options.client_secret {
+                Ok(Proof::Secret)
+            } else {
+                Err(unproven("AADSTS7000215: Invalid client secret provided."))
+            };
         }
-        field("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-            && assertion.split('.').filter(|part| !part.is_empty()).count() == 3
+        if field("client_assertion_type") != ASSERTION_TYPE || !field("client_secret").is_empty() {
+            let text = "AADSTS900144: An assertion needs its client_assertion_type, and no \
+                client_secret beside it.";
+            return Err(refusal(400, "invalid_request", text));
+        }
+        match self.assertions.verify(assertion, &self.options.client_id, url, now) {
+            Ok(Signer::Client) => Ok(Proof::Certificate),
+            Ok(Signer::Issuer) => Ok(Proof::Federated),
+            Err(description) => Err(unproven(description)),
+        }
     }
 
-    fn issue(&mut self, now: Timestamp) -> String {
+    /// Gives out a token.
+    pub(super) fn issue(&mut self, proof: Proof, now: Timestamp) -> String {
         self.tokens.retain(|_, until| now < *until);
         // Random, beyond the seed: a token from before a restart must not be good after it.
         let token = format!("sim.{:032x}.{:016x}", self.rng.u128(..), fastrand::u64(..));
         self.tokens.insert(token.clone(), later(now, self.options.token_ttl));
-        self.issued += 1;
+        *self.issued.entry(proof.name()).or_default() += 1;
         token
     }
+}
+
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What an `Authorization` field says behind its scheme, if it is of that scheme.
+pub(crate) fn credentials<'a>(authorization: Option<&'a str>, scheme: &str) -> Option<&'a str> {
+    let (given, rest) = authorization?.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
 
 fn refusal(status: u16, error: &str, description: &str) -> Reply {
@@ -155,14 +231,19 @@ fn refusal(status: u16, error: &str, description: &str) -> Reply {
 mod tests {
     use serde_json::Value;
 
-    use super::*;
+    use super::{
+        super::assertion::tests::{client_assertion, client_certificate},
+        *,
+    };
 
     const GOOD: &str = "grant_type=client_credentials&client_id=simulator&client_secret=simulator-secret\
         &scope=https%3A%2F%2Fgraph.microsoft.com%2F.default&resource=https%3A%2F%2Fgraph.windows.net";
 
+    const URL: &str = "http://127.0.0.1:1/contoso/oauth2/v2.0/token";
+
     fn ask(version: Version, form: &str) -> (u16, Value) {
         let mut login = Login::new(LoginOptions::default(), 1);
-        let reply = login.token(version, form.as_bytes(), Timestamp::UNIX_EPOCH);
+        let reply = login.token(version, URL, form.as_bytes(), Timestamp::UNIX_EPOCH);
         (reply.status, serde_json::from_slice(&reply.body).unwrap())
     }
 
@@ -170,7 +251,7 @@ mod tests {
     fn a_token_is_good_until_it_expires() {
         let mut login = Login::new(LoginOptions::default(), 1);
         let now = Timestamp::UNIX_EPOCH;
-        let reply = login.token(Version::V2, GOOD.as_bytes(), now);
+        let reply = login.token(Version::V2, URL, GOOD.as_bytes(), now);
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         let bearer = format!("Bearer {}", body["access_token"].as_str().unwrap());
         assert_eq!(body["expires_in"], 3600);
@@ -198,13 +279,22 @@ mod tests {
 
     #[test]
     fn an_assertion_stands_for_the_secret() {
-        let with = |assertion: &str| {
-            GOOD.replace(
-                "client_secret=simulator-secret",
-                &format!("client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion={assertion}"),
-            )
+        let assertion = client_assertion(URL, Timestamp::UNIX_EPOCH);
+        let form = GOOD.replace(
+            "client_secret=simulator-secret",
+            &format!("client_assertion_type={ASSERTION_TYPE}&client_assertion={assertion}"),
+        );
+        assert_eq!(ask(Version::V2, &form).1["error"], "invalid_client", "none is registered");
+
+        let certificate = Some(client_certificate());
+        let mut login = Login::new(LoginOptions { certificate, ..Default::default() }, 1);
+        let mut ask = |form: &str| {
+            login.token(Version::V2, URL, form.as_bytes(), Timestamp::UNIX_EPOCH).status
         };
-        assert_eq!(ask(Version::V2, &with("a.b.c")).0, 200);
-        assert_eq!(ask(Version::V2, &with("abc")).0, 401);
+        assert_eq!(ask(&form.replace("jwt-bearer", "other")), 400);
+        assert_eq!(ask(&format!("{form}&client_secret=simulator-secret")), 400);
+        assert_eq!(ask(&form), 200);
+        assert_eq!(ask(&form), 401, "once only");
+        assert_eq!(login.issued["certificate"], 1);
     }
 }

@@ -3,13 +3,13 @@
 //! ```text
 //! args ─> Options ─> server ── request, time ──> world ──> Reply ── wire ──> client
 //!                      │                          │
-//!                   control     feed, walk, fault, login, limit, record
+//!                   control     feed, walk, index, blobs, fault, login, limit, record
 //! ```
 //!
 //! `world` and what is below it do no input or output and read no clock: tests hand them the time.
 //! `server` is the thread with the socket, `wire` the place where connections break, `clock` the
-//! only file that reads the time. Nothing is stored of an event (see `feed`) nor of a walk over
-//! pages (see `walk`).
+//! only file that reads the time. Nothing is stored of an event (see `feed`), but for the order of
+//! showing where an API needs it (see `index`), nor of a walk over pages (see `walk`).
 
 use std::{
     io::{self, Write as _},
@@ -18,19 +18,28 @@ use std::{
     time::Duration,
 };
 
+mod allowance;
 mod api;
 mod args;
+mod ask;
+mod assertion;
+mod blobs;
 mod chance;
 mod clock;
 mod control;
 mod fault;
 mod feed;
 mod filter;
+mod identity;
+mod index;
+mod kind;
 mod lateness;
 mod limit;
 mod login;
 mod record;
+mod refusal;
 mod reply;
+mod seal;
 mod server;
 mod stats;
 mod truth;
@@ -52,6 +61,8 @@ pub(crate) use self::{
     truth::Truth,
     world::ListingOptions,
 };
+#[allow(unused_imports, reason = "for the demo and for tests")]
+pub(crate) use self::{assertion::Certificate, blobs::BlobOptions};
 
 /// What a simulator is like. The default listens on a free port and has no faults.
 pub(crate) struct Options {

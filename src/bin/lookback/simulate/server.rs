@@ -12,9 +12,9 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{ConnectInfo, DefaultBodyLimit, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
     response::Response,
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -22,15 +22,17 @@ use tokio::sync::oneshot;
 
 use super::{
     Options,
-    api::Api,
+    api::{Api, Verb},
+    ask::Ask,
     clock::Clock,
     control,
+    identity::{IDENTITY_PATH, IdentityAsk},
     login::Version,
     reply::{Reply, takes_gzip},
     stats::Stats,
     truth::{Truth, TruthFile, truth},
     wire::{Cut, Tap, TapListener},
-    world::{Ask, World},
+    world::World,
 };
 
 /// A running simulator; dropping it stops it.
@@ -173,6 +175,14 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The host and port that a client spoke to.
+    fn host(&self, headers: &HeaderMap) -> String {
+        match text(headers, &header::HOST) {
+            "" => self.addr.to_string(),
+            host => host.to_owned(),
+        }
+    }
+
     /// Appends a part of what is due to the truth file; whether there was any.
     fn append_truth(&self) -> io::Result<bool> {
         let mut file = self.truth_file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,13 +271,16 @@ async fn keep_truth(shared: Arc<Shared>) {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
-    let listings = Api::ALL.into_iter().fold(Router::new(), |router, api| {
-        let listing = move |shared, tap, uri, headers| listing(api, shared, tap, uri, headers);
-        router.route(api.path(), get(listing))
-    });
+    let mut listings = Router::new();
+    for api in Api::ALL {
+        for (verb, path) in api.routes() {
+            listings = listings.route(path, listing_route(api, *verb));
+        }
+    }
     listings
         .route("/{tenant}/oauth2/v2.0/token", post(token_v2))
         .route("/{tenant}/oauth2/token", post(token_v1))
+        .route(IDENTITY_PATH, get(identity))
         .merge(control::routes())
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(64 * 1024))
@@ -276,24 +289,38 @@ fn router(shared: Arc<Shared>) -> Router {
 
 type Served = State<Arc<Shared>>;
 
+fn listing_route(api: Api, verb: Verb) -> MethodRouter<Arc<Shared>> {
+    let listing = move |shared, tap, method, uri, headers, body| {
+        listing(api, shared, tap, method, uri, headers, body)
+    };
+    match verb {
+        Verb::Get => get(listing),
+        Verb::Post => post(listing),
+    }
+}
+
 async fn listing(
     api: Api,
     State(shared): Served,
     ConnectInfo(tap): ConnectInfo<Tap>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
+    body: Bytes,
 ) -> Response {
     let began = shared.clock.now();
-    let host = text(&headers, &header::HOST);
+    let given = |name| headers.contains_key(name).then(|| text(&headers, name).to_owned());
     let ask = Ask {
-        host: if host.is_empty() { shared.addr.to_string() } else { host.to_owned() },
+        host: shared.host(&headers),
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
-        authorization: Some(text(&headers, &header::AUTHORIZATION).to_owned()),
+        authorization: given(&header::AUTHORIZATION),
+        api_key: given(&HeaderName::from_static("x-api-key")),
+        body: (method == Method::POST).then(|| body.to_vec()),
     };
     let reply = shared.world().listing(api, &ask, began);
     let delay = reply.delay;
-    let exchange = Exchange { method: Method::GET, uri: &uri, headers: &headers, began };
+    let exchange = Exchange { method, uri: &uri, headers: &headers, began };
     let response = shared.send(reply, &exchange, &tap);
     // Counted already: a client that gives up waiting takes this task with it.
     if !delay.is_zero() {
@@ -331,12 +358,30 @@ fn token(
     body: &[u8],
 ) -> Response {
     let began = shared.clock.now();
-    let reply = shared.world().token(version, body, began);
+    let url = format!("http://{}{}", shared.host(&headers), uri.path());
+    let reply = shared.world().token(version, &url, body, began);
     shared.send(
         reply,
         &Exchange { method: Method::POST, uri: &uri, headers: &headers, began },
         &tap,
     )
+}
+
+async fn identity(
+    State(shared): Served,
+    ConnectInfo(tap): ConnectInfo<Tap>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let began = shared.clock.now();
+    let ask = IdentityAsk {
+        query: uri.query().unwrap_or_default().to_owned(),
+        metadata: text(&headers, &HeaderName::from_static("metadata")).to_owned(),
+        forwarded: headers.contains_key("x-forwarded-for"),
+    };
+    let reply = shared.world().identity(&ask, began);
+    let exchange = Exchange { method: Method::GET, uri: &uri, headers: &headers, began };
+    shared.send(reply, &exchange, &tap)
 }
 
 async fn not_found(uri: Uri) -> Response {
@@ -351,7 +396,8 @@ pub(super) fn response(reply: Reply) -> Response {
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {
         if let Ok(value) = value.parse() {
-            response.headers_mut().insert(name, value);
+            // A name may come twice, as the links of a log do.
+            response.headers_mut().append(name, value);
         }
     }
     response
@@ -361,13 +407,39 @@ fn text<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> &'h str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
+/// What of a query says no secret.
+const SHOWN: [&str; 22] = [
+    "$filter",
+    "$orderby",
+    "$top",
+    "api-version",
+    "auth",
+    "contentType",
+    "endTime",
+    "from",
+    "limit",
+    "offset",
+    "order",
+    "page",
+    "per_page",
+    "phrase",
+    "resource",
+    "since",
+    "size",
+    "sortOrder",
+    "startTime",
+    "to",
+    "until",
+    "PublisherIdentifier",
+];
+
 /// The target without what might be a token or a secret.
 fn safe_target(uri: &Uri) -> String {
     let mut target = uri.path().to_owned();
     let mut mark = '?';
     for (name, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         let shown = match name.as_ref() {
-            "$filter" | "$top" | "$orderby" | "api-version" => value.replace(char::is_control, "?"),
+            name if SHOWN.contains(&name) => value.replace(char::is_control, "?"),
             _ => "…".to_owned(),
         };
         target.push(mark);

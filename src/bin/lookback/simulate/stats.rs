@@ -23,6 +23,15 @@ pub(crate) struct Stats {
     pub(crate) max_page: u64,
     /// Access tokens given.
     pub(crate) tokens_issued: u64,
+    /// The same by what was shown for them: a secret, a certificate, a federated token, or the
+    /// place of a managed identity.
+    pub(crate) tokens_by_proof: BTreeMap<&'static str, u64>,
+    /// Office 365: requests without their `PublisherIdentifier`.
+    pub(crate) missing_publisher: u64,
+    /// Office 365: requests for a blob that had been answered whole before.
+    pub(crate) blobs_fetched_again: u64,
+    /// Okta: requests that took the last one of a minute's quota.
+    pub(crate) quota_spent: u64,
     /// Requests that came while a Retry-After of the same service was running.
     pub(crate) requests_during_retry_after: u64,
 }

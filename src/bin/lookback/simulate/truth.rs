@@ -10,7 +10,11 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{api::Api, feed::Feed};
+use super::{
+    api::Api,
+    feed::Feed,
+    kind::{CONTENT_TYPES, content_type, sign_in_type},
+};
 
 /// One event of the truth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,23 +25,33 @@ pub(crate) struct Truth {
     pub(crate) time: Timestamp,
     /// When the API began, or begins, to show it.
     pub(crate) visible_at: Timestamp,
+    /// What the beta's filter by `signInEventTypes` finds it under.
+    pub(crate) sign_in_type: &'static str,
+    /// What the activity feed finds it under.
+    pub(crate) content_type: &'static str,
 }
 
 /// The events of these numbers.
 pub(crate) fn truth(feed: &Feed, numbers: Range<u64>) -> impl Iterator<Item = Truth> {
     numbers.map(|number| {
         let event = feed.event(number);
-        Truth { id: feed.id(number), time: event.happened, visible_at: event.visible_at }
+        Truth {
+            id: feed.id(number),
+            time: event.happened,
+            visible_at: event.visible_at,
+            sign_in_type: sign_in_type(number),
+            content_type: CONTENT_TYPES[content_type(number)],
+        }
     })
 }
 
 /// Appends one event as a line of JSON.
 pub(crate) fn write_line(out: &mut String, truth: &Truth, api: Api) {
-    let Truth { id, time, visible_at } = truth;
+    let Truth { id, time, visible_at, sign_in_type, content_type } = truth;
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
-        r#"{{"id":"{id}","time":"{time:.7}","visible_at":"{visible_at:.9}","api":"{}"}}"#,
+        r#"{{"id":"{id}","time":"{time:.7}","visible_at":"{visible_at:.9}","api":"{}","sign_in_type":"{sign_in_type}","content_type":"{content_type}"}}"#,
         api.name()
     );
 }

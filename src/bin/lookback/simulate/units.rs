@@ -119,6 +119,37 @@ pub(crate) fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
+/// `at` without what stands behind its second.
+pub(crate) fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000) as i64).unwrap_or(at)
+}
+
+/// `at` without what stands behind its millisecond.
+pub(crate) fn whole_millis(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_nanosecond().div_euclid(1_000_000) as i64).unwrap_or(at)
+}
+
+/// `at` without what stands behind its microsecond.
+pub(crate) fn whole_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_nanosecond().div_euclid(1_000) as i64).unwrap_or(at)
+}
+
+/// The first moment that, told in whole milliseconds, is not before `at`.
+pub(crate) fn first_of_millis(at: Timestamp) -> Timestamp {
+    let whole = whole_millis(at);
+    if whole < at { later(whole, Duration::from_millis(1)) } else { whole }
+}
+
+/// The last moment that, told in whole milliseconds, is not after `at`.
+pub(crate) fn last_of_millis(at: Timestamp) -> Timestamp {
+    later(whole_millis(at), Duration::from_nanos(999_999))
+}
+
+/// The last moment of the second that `at` lies in.
+pub(crate) fn end_of_second(at: Timestamp) -> Timestamp {
+    later(whole_seconds(at), Duration::from_nanos(999_999_999))
+}
+
 /// From `from` until `to`; nothing if that lies the other way.
 pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
@@ -153,6 +184,18 @@ mod tests {
         assert_eq!((quota.requests, quota.per), (5, Duration::from_secs(10)));
         assert!("0/10s".parse::<Quota>().is_err());
         assert!("5/0s".parse::<Quota>().is_err());
+    }
+
+    #[test]
+    fn records_tell_their_time_cut_off() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let (time, millis) = (at("2026-01-01T00:00:00.0015Z"), at("2026-01-01T00:00:00.001Z"));
+        assert_eq!(whole_millis(time), millis);
+        assert_eq!(whole_seconds(time), at("2026-01-01T00:00:00Z"));
+        assert_eq!(end_of_second(time), at("2026-01-01T00:00:00.999999999Z"));
+        assert_eq!(first_of_millis(time), at("2026-01-01T00:00:00.002Z"));
+        assert_eq!(first_of_millis(millis), millis);
+        assert_eq!(last_of_millis(time), at("2026-01-01T00:00:00.001999999Z"));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 use jiff::Timestamp;
 
 use super::{
-    chance::{Purpose, draws, mix},
+    fault::Shape,
     feed::{Event, Feed},
     filter::{Order, TimeRange},
+    seal::{from_token, to_token},
+    units::whole_micros,
 };
 
 /// Where a walk stands.
@@ -37,6 +39,17 @@ pub(crate) struct Page {
     pub(crate) next: Option<Walk>,
 }
 
+impl Page {
+    /// The page as a fault leaves it, that of `walk`.
+    pub(crate) fn shaped(self, walk: Walk, shape: Shape, now: Timestamp) -> Self {
+        match shape {
+            Shape::Sound => self,
+            Shape::Empty => Self { events: Vec::new(), next: Some(walk.behind_empty_page(now)) },
+            Shape::Repeating => Self { next: Some(walk), ..self },
+        }
+    }
+}
+
 impl Walk {
     /// A walk over `range` as it shows at `now`.
     pub(crate) fn new(
@@ -48,7 +61,7 @@ impl Walk {
     ) -> Self {
         let numbers = feed.numbers(range.from, range.to, now);
         // As exactly as the token will say it, lest the first page see more than the others.
-        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        let now = whole_micros(now);
         Self {
             low: numbers.start,
             high: numbers.end,
@@ -60,16 +73,23 @@ impl Walk {
         }
     }
 
-    /// The page the walk stands at.
-    pub(crate) fn page(self, feed: &Feed, now: Timestamp) -> Page {
+    /// The page the walk stands at; only events that `belongs` says yes to count.
+    ///
+    /// `belongs` has to be the same for all pages of a walk.
+    pub(crate) fn page(
+        self,
+        feed: &Feed,
+        belongs: impl Fn(&Event) -> bool,
+        now: Timestamp,
+    ) -> Page {
         let mut rest = Walk { issued: now, after_empty: false, ..self };
         let mut events = Vec::new();
         while (events.len() as u64) < self.page_size
-            && let Some(event) = rest.step(feed)
+            && let Some(event) = rest.step(feed, &belongs)
         {
             events.push(event);
         }
-        let more = { rest }.step(feed).is_some();
+        let more = { rest }.step(feed, &belongs).is_some();
         Page { events, next: more.then_some(rest) }
     }
 
@@ -79,7 +99,7 @@ impl Walk {
     }
 
     /// Takes the next event that belongs to the walk.
-    fn step(&mut self, feed: &Feed) -> Option<Event> {
+    fn step(&mut self, feed: &Feed, belongs: impl Fn(&Event) -> bool) -> Option<Event> {
         while self.low < self.high {
             let number = match self.order {
                 Order::Oldest => {
@@ -92,7 +112,7 @@ impl Walk {
                 }
             };
             let event = feed.event(number);
-            if event.visible_at <= self.snapshot {
+            if event.visible_at <= self.snapshot && belongs(&event) {
                 return Some(event);
             }
         }
@@ -101,22 +121,12 @@ impl Walk {
 
     /// The walk as an opaque token.
     pub(crate) fn to_token(self, seed: u64) -> String {
-        let fields = self.to_fields();
-        let seal = seal(seed, &fields);
-        fields.iter().chain([&seal]).map(|field| format!("{field:016x}")).collect()
+        to_token(&self.to_fields(), seed)
     }
 
     /// The walk that `token` carries, if it is one of ours.
     pub(crate) fn from_token(token: &str, seed: u64) -> Option<Self> {
-        if token.len() != 16 * (FIELDS + 1) || !token.is_ascii() {
-            return None;
-        }
-        let mut fields = [0; FIELDS + 1];
-        for (index, field) in fields.iter_mut().enumerate() {
-            *field = u64::from_str_radix(token.get(16 * index..16 * (index + 1))?, 16).ok()?;
-        }
-        let (fields, given) = fields.split_first_chunk::<FIELDS>()?;
-        (given == [seal(seed, fields)]).then(|| Self::from_fields(*fields))?
+        from_token(token, seed).and_then(Self::from_fields)
     }
 
     fn to_fields(self) -> [u64; FIELDS] {
@@ -150,11 +160,6 @@ fn micros(at: Timestamp) -> u64 {
     at.as_microsecond() as u64
 }
 
-fn seal(seed: u64, fields: &[u64; FIELDS]) -> u64 {
-    let key = draws(seed, 0, Purpose::Seal).u64(..);
-    fields.iter().fold(key, |seal, field| mix(seal, *field))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -183,7 +188,7 @@ mod tests {
         let mut pages = Vec::new();
         while let Some(walk) = next {
             let walk = Walk::from_token(&walk.to_token(1), 1).unwrap();
-            let page = walk.page(feed, now);
+            let page = walk.page(feed, |_| true, now);
             pages.push(page.events.iter().map(|event| event.number).collect());
             next = page.next;
             now = later(now, Duration::from_secs(60));

@@ -1,24 +1,39 @@
-//! The simulated services without their network: a request and the time in, an answer out.
+//! What the services answer, decided without sockets and without a clock: a request and the time go
+//! in, an answer comes out.
+//!
+//! Here is what all APIs have in common: outages, quotas, faults. Each family has a file of its own.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
+    allowance::Allowance,
     api::Api,
-    fault::{Fault, FaultOptions, Faults},
-    feed::{Feed, FeedOptions},
-    filter::{Order, TimeRange, parse_filter, parse_order},
+    ask::Ask,
+    blobs::{BlobOptions, Blobs},
+    fault::{Fault, FaultOptions, Faults, Shape},
+    feed::{Event, Feed, FeedOptions},
+    filter::TimeRange,
+    identity::IdentityAsk,
+    index::Index,
+    kind::CONTENT_TYPES,
     limit::{Hold, Limiter},
     login::{Login, LoginOptions, Version},
     record::write_record,
+    refusal::{Why, refuse},
     reply::{Reply, RetryAfter},
     stats::Stats,
-    units::{earlier, later},
-    walk::{Page, Walk},
+    units::earlier,
     wire::Cut,
 };
+
+mod acme;
+mod activity;
+mod github;
+mod graph;
+mod okta;
 
 /// How the listings behave when nothing goes wrong.
 #[derive(Clone, Debug)]
@@ -31,6 +46,12 @@ pub(crate) struct ListingOptions {
     pub(crate) event_bytes: usize,
     /// Azure AD Graph says `odata.nextLink`, without the `@`.
     pub(crate) plain_next_link: bool,
+    /// Office 365: what its blobs are like.
+    pub(crate) blobs: BlobOptions,
+    /// Okta: how likely a bounded query is to miss an event that was over a minute late.
+    pub(crate) bounded_misses: f64,
+    /// Okta: how many requests a minute has.
+    pub(crate) token_quota: u64,
 }
 
 impl Default for ListingOptions {
@@ -40,21 +61,11 @@ impl Default for ListingOptions {
             link_ttl: Duration::from_secs(300),
             event_bytes: 1200,
             plain_next_link: false,
+            blobs: BlobOptions::default(),
+            bounded_misses: 0.0,
+            token_quota: 600,
         }
     }
-}
-
-/// A request for a page, as far as it matters.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Ask {
-    /// The host and port that the client spoke to.
-    pub(crate) host: String,
-    /// The path, as sent.
-    pub(crate) path: String,
-    /// The query, as sent.
-    pub(crate) query: String,
-    /// The `Authorization` field.
-    pub(crate) authorization: Option<String>,
 }
 
 /// All that is simulated.
@@ -71,6 +82,13 @@ pub(crate) struct World {
     limiter: Limiter,
     api_hold: Hold,
     login_hold: Hold,
+    index: Index,
+    blobs: Blobs,
+    /// Which of `CONTENT_TYPES` are subscribed to.
+    subscribed: [bool; CONTENT_TYPES.len()],
+    /// The blobs that were answered whole, by type and slot.
+    fetched: HashSet<(usize, i64)>,
+    allowance: Allowance,
 }
 
 impl World {
@@ -88,23 +106,43 @@ impl World {
             faults: Faults::new(faults, seed, start),
             stats: Stats::default(),
             login: Login::new(login, seed),
+            blobs: Blobs::new(listing.blobs.clone(), seed),
             options: listing,
             limiter: Limiter::default(),
             api_hold: Hold::default(),
             login_hold: Hold::default(),
+            index: Index::default(),
+            subscribed: Default::default(),
+            fetched: HashSet::new(),
+            allowance: Allowance::default(),
         }
     }
 
-    /// Answers a request for a page.
+    /// Answers a request to an API.
     pub(crate) fn listing(&mut self, api: Api, ask: &Ask, now: Timestamp) -> Reply {
         if self.api_hold.is_broken_at(now) {
             self.stats.requests_during_retry_after += 1;
         }
-        self.try_listing(api, ask, now).unwrap_or_else(|refusal| refusal)
+        let answer = match api {
+            Api::Okta => Ok(self.metered(ask, now)),
+            _ => self.gate(api, now).and_then(|()| match api {
+                Api::Activity => self.activity(ask, now),
+                Api::Github => self.github(ask, now),
+                Api::Acme => self.acme(ask, now),
+                _ => self.graph(api, ask, now),
+            }),
+        };
+        answer.unwrap_or_else(|refusal| refusal)
     }
 
-    /// Answers a request for a token; `form` is its body.
-    pub(crate) fn token(&mut self, version: Version, form: &[u8], now: Timestamp) -> Reply {
+    /// Answers a request for a token to the endpoint `url`; `form` is its body.
+    pub(crate) fn token(
+        &mut self,
+        version: Version,
+        url: &str,
+        form: &[u8],
+        now: Timestamp,
+    ) -> Reply {
         if self.login_hold.is_broken_at(now) {
             self.stats.requests_during_retry_after += 1;
         }
@@ -123,7 +161,19 @@ impl World {
             };
             return reply.blamed(Fault::AuthFail.name());
         }
-        self.login.token(version, form, now)
+        self.login.token(version, url, form, now)
+    }
+
+    /// Answers a request for a token of the managed identity.
+    pub(crate) fn identity(&mut self, ask: &IdentityAsk, now: Timestamp) -> Reply {
+        if self.faults.login_is_down() {
+            return transient(503).blamed("login_outage");
+        }
+        if self.faults.decide(&[Fault::AuthFail]).is_some() {
+            let status = [500, 429, 410][self.faults.form(3)];
+            return transient(status).blamed(Fault::AuthFail.name());
+        }
+        self.login.identity(ask, now)
     }
 
     /// The counters, and the events counted.
@@ -131,15 +181,24 @@ impl World {
         Stats {
             events: self.feed.generated(now),
             visible: self.feed.visible(now),
-            tokens_issued: self.login.issued,
+            tokens_issued: self.login.issued.values().sum(),
+            tokens_by_proof: self.login.issued.clone(),
             ..self.stats.clone()
         }
     }
 
-    fn try_listing(&mut self, api: Api, ask: &Ask, now: Timestamp) -> Result<Reply, Reply> {
+    /// When `api` begins to show `event`.
+    pub(crate) fn shows(&self, api: Api, event: &Event) -> Timestamp {
+        match api {
+            Api::Activity => self.blobs.shows(event),
+            _ => event.visible_at,
+        }
+    }
+
+    /// Lets a request in, unless the API is down or the quota is spent.
+    fn gate(&mut self, api: Api, now: Timestamp) -> Result<(), Reply> {
         if self.faults.api_is_down(now) {
-            return Err(refusal(api, 503, "ServiceNotAvailable", "The service is unavailable.")
-                .blamed("outage"));
+            return Err(refuse(api, Why::Unavailable).blamed("outage"));
         }
         if let Some(quota) = self.faults.options.quota
             && let Err(wait) = self.limiter.admit(quota, now)
@@ -147,20 +206,23 @@ impl World {
             let wait = RetryAfter::seconds(wait, now);
             return Err(self.throttled(api, Some(wait)).blamed("quota"));
         }
-        if !self.login.accepts(ask.authorization.as_deref(), now) {
-            return Err(unauthorized(api));
+        Ok(())
+    }
+
+    /// The answer that `draw` draws up, unless something goes wrong with it.
+    fn served(
+        &mut self,
+        api: Api,
+        prone: Prone,
+        now: Timestamp,
+        draw: impl FnOnce(&mut Self, Shape) -> Reply,
+    ) -> Reply {
+        let possible: Vec<Fault> =
+            Fault::ALL.into_iter().filter(|fault| prone.to(*fault)).collect();
+        match self.faults.decide(&possible) {
+            None => draw(self, Shape::Sound),
+            Some(fault) => self.failing(fault, api, now, draw).blamed(fault.name()),
         }
-        let request = PageRequest::parse(api, ask, self, now)?;
-        let page = request.walk.page(&self.feed, now);
-        let fault = self.faults.decide(&possible(&request, &page));
-        let reply = match fault {
-            Some(fault) => self.failing(fault, api, ask, &request, page, now),
-            None => self.answer(api, ask, &request, page),
-        };
-        Ok(match fault {
-            Some(fault) => reply.blamed(fault.name()),
-            None => reply,
-        })
     }
 
     /// The answer when `fault` happens to it.
@@ -168,43 +230,27 @@ impl World {
         &mut self,
         fault: Fault,
         api: Api,
-        ask: &Ask,
-        request: &PageRequest,
-        page: Page,
         now: Timestamp,
+        draw: impl FnOnce(&mut Self, Shape) -> Reply,
     ) -> Reply {
         match fault {
-            Fault::Throttle => {
-                let wait = self.faults.options.retry_after;
-                let wait = match self.faults.form(5) {
-                    0 => None,
-                    1 => Some(RetryAfter::date(wait, now)),
-                    _ => Some(RetryAfter::seconds(wait, now)),
-                };
-                self.throttled(api, wait)
-            }
+            Fault::Throttle => self.throttle(api, now),
             Fault::Unavailable => {
                 let wait = RetryAfter::seconds(self.faults.options.retry_after, now);
                 self.api_hold.extend(wait.until);
-                refusal(api, 503, "ServiceNotAvailable", "The service is unavailable.")
-                    .with("retry-after", wait.value)
+                refuse(api, Why::Unavailable).with("retry-after", wait.value)
             }
             Fault::Error => match self.faults.form(2) {
-                0 => refusal(api, 500, "InternalServerError", "An unexpected error occurred."),
-                _ => Reply::new(502, "text/html", BAD_GATEWAY.to_vec()),
+                1 if api != Api::Activity => Reply::new(502, "text/html", BAD_GATEWAY.to_vec()),
+                _ => refuse(api, Why::Broken),
             },
-            Fault::ExpireLink => dead_link(api),
-            Fault::Unauthorized => unauthorized(api),
-            Fault::EmptyPage => {
-                let next = request.walk.behind_empty_page(now);
-                self.answer(api, ask, request, Page { events: Vec::new(), next: Some(next) })
-            }
-            Fault::RepeatLink => {
-                let link = format!("http://{}{}?{}", ask.host, ask.path, ask.query);
-                self.render(api, ask, &page, Some(&link))
-            }
+            Fault::ExpireLink => refuse(api, Why::DeadLink),
+            Fault::Unauthorized => refuse(api, Why::Unauthorized),
+            Fault::BlobGone => activity::gone(),
+            Fault::EmptyPage => draw(self, Shape::Empty),
+            Fault::RepeatLink => draw(self, Shape::Repeating),
             Fault::Garbage => {
-                let mut reply = self.answer(api, ask, request, page);
+                let mut reply = draw(self, Shape::Sound);
                 match self.faults.form(2) {
                     0 => reply
                         .body
@@ -214,11 +260,11 @@ impl World {
                 reply
             }
             Fault::Reset | Fault::Truncate | Fault::Stall => {
-                let reply = self.answer(api, ask, request, page);
+                let reply = draw(self, Shape::Sound);
                 self.broken(fault, reply)
             }
             // Happens to the login service only.
-            Fault::AuthFail => self.answer(api, ask, request, page),
+            Fault::AuthFail => draw(self, Shape::Sound),
         }
     }
 
@@ -240,8 +286,26 @@ impl World {
         reply
     }
 
+    /// An answer to one request too many, as if by chance.
+    fn throttle(&mut self, api: Api, now: Timestamp) -> Reply {
+        if api == Api::Okta {
+            return self.okta_throttle(now);
+        }
+        let wait = self.faults.options.retry_after;
+        let wait = match self.faults.form(5) {
+            0 => None,
+            1 => Some(RetryAfter::date(wait, now)),
+            _ => Some(RetryAfter::seconds(wait, now)),
+        };
+        let mut reply = self.throttled(api, wait);
+        if api == Api::Activity && self.faults.form(2) == 0 {
+            reply.status = 403;
+        }
+        reply
+    }
+
     fn throttled(&mut self, api: Api, wait: Option<RetryAfter>) -> Reply {
-        let reply = refusal(api, 429, "TooManyRequests", "Too many requests.");
+        let reply = refuse(api, Why::TooMany);
         match wait {
             None => reply,
             Some(wait) => {
@@ -251,154 +315,66 @@ impl World {
         }
     }
 
-    /// The page as it should be.
-    fn answer(&mut self, api: Api, ask: &Ask, request: &PageRequest, page: Page) -> Reply {
-        let link = page.next.map(|walk| request.link(ask, &walk.to_token(self.feed.seed())));
-        self.render(api, ask, &page, link.as_deref())
+    /// Whether `token` is the one that needs no login.
+    fn is_api_token(&self, token: Option<&str>) -> bool {
+        token.is_some_and(|token| self.login.is_api_token(token))
     }
 
-    fn render(&mut self, api: Api, ask: &Ask, page: &Page, link: Option<&str>) -> Reply {
-        let bytes = self.options.event_bytes;
-        let mut body = String::with_capacity(page.events.len() * (bytes + 200) + 1000);
-        // Writing to a string cannot fail; a JSON value prints itself quoted and escaped.
-        let _ = write!(body, r#"{{"@odata.context":{},"value":["#, json!(api.context(&ask.host)));
-        for (index, event) in page.events.iter().enumerate() {
-            if index > 0 {
-                body.push(',');
-            }
-            write_record(&mut body, &self.feed, event, api, bytes);
-        }
-        body.push(']');
-        if let Some(link) = link {
-            let at = if api == Api::Aad && self.options.plain_next_link { "" } else { "@" };
-            let _ = write!(body, r#","{at}odata.nextLink":{}"#, json!(link));
-        }
-        body.push('}');
+    /// The part of `range` that is still kept.
+    fn kept(&self, range: TimeRange, now: Timestamp) -> TimeRange {
+        TimeRange { from: range.from.max(earlier(now, self.options.retention)), to: range.to }
+    }
 
-        self.stats.max_page = self.stats.max_page.max(page.events.len() as u64);
-        let mut reply = Reply::new(200, CONTENT_TYPE, body.into_bytes());
-        reply.events = u32::try_from(page.events.len()).ok();
+    /// The records of `events`, with `between` between them.
+    fn records(&self, api: Api, events: &[Event], between: char) -> String {
+        let bytes = self.options.event_bytes;
+        let mut out = String::with_capacity(events.len() * (bytes + 200) + 1000);
+        for (index, event) in events.iter().enumerate() {
+            if index > 0 {
+                out.push(between);
+            }
+            write_record(&mut out, &self.feed, event, api, bytes);
+        }
+        out
+    }
+
+    /// A page with so many events.
+    fn page_reply(&mut self, content_type: &str, body: String, events: usize) -> Reply {
+        self.stats.max_page = self.stats.max_page.max(events as u64);
+        let mut reply = Reply::new(200, content_type, body.into_bytes());
+        reply.events = u32::try_from(events).ok();
         reply
     }
 }
 
-/// A request for a page, understood.
-struct PageRequest {
-    walk: Walk,
-    /// It followed a next link.
+/// What is special about a request, as it decides what can go wrong with it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Prone {
+    /// It is not the first one of its walk.
     follows: bool,
-    /// The query's parts that a next link repeats.
-    repeated: Vec<(String, String)>,
+    /// It can be answered with an empty page.
+    may_be_empty: bool,
+    /// Its answer has a next link, and a link back can be given.
+    has_next: bool,
+    /// It asks for a blob.
+    blob: bool,
 }
 
-impl PageRequest {
-    fn parse(api: Api, ask: &Ask, world: &World, now: Timestamp) -> Result<Self, Reply> {
-        let mut filter = TimeRange::ALL;
-        let mut order = Order::Newest;
-        let mut page_size = LARGEST_PAGE;
-        let mut token = None;
-        let mut repeated = Vec::new();
-        for (name, value) in url::form_urlencoded::parse(ask.query.as_bytes()) {
-            match name.as_ref() {
-                "$filter" => {
-                    filter = parse_filter(&value, api.time_field(), api.has_types())
-                        .ok_or_else(|| bad_filter(api))?;
-                }
-                "$orderby" => {
-                    order = parse_order(&value, api.time_field())
-                        .ok_or_else(|| refusal(api, 400, "BadRequest", "Invalid orderby clause"))?;
-                }
-                "$top" => {
-                    page_size = (value
-                        .parse()
-                        .ok()
-                        .filter(|size| (1..=LARGEST_PAGE).contains(size)))
-                    .ok_or_else(|| {
-                        refusal(api, 400, "BadRequest", "Invalid page size: $top is 1 to 1000")
-                    })?;
-                }
-                "$skiptoken" => {
-                    token = Some(value.into_owned());
-                    continue;
-                }
-                _ => {}
-            }
-            repeated.push((name.into_owned(), value.into_owned()));
-        }
-        let follows = token.is_some();
-        let walk = match token {
-            Some(token) => Walk::from_token(&token, world.feed.seed())
-                .filter(|walk| now <= later(walk.issued, world.options.link_ttl))
-                .ok_or_else(|| dead_link(api))?,
-            None => {
-                let range = reachable(filter, earlier(now, world.options.retention))
-                    .ok_or_else(|| bad_filter(api))?;
-                Walk::new(&world.feed, range, order, page_size, now)
-            }
-        };
-        Ok(Self { walk, follows, repeated })
-    }
-
-    /// The absolute URL of the page that `token` stands for.
-    fn link(&self, ask: &Ask, token: &str) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in &self.repeated {
-            query.append_pair(name, value);
-        }
-        query.append_pair("$skiptoken", token);
-        // Spaces as the APIs write them, and dollars as people do.
-        let query = query.finish().replace('+', "%20").replace("%24", "$");
-        format!("http://{}{}?{query}", ask.host, ask.path)
-    }
-}
-
-/// What is asked of `range` when nothing before `oldest` is kept. `None`: it asks for more than that.
-fn reachable(range: TimeRange, oldest: Timestamp) -> Option<TimeRange> {
-    let open = range.from == Timestamp::MIN;
-    if range.to < oldest || (!open && range.from < oldest) {
-        return None;
-    }
-    Some(TimeRange { from: range.from.max(oldest), to: range.to })
-}
-
-/// The faults that can happen to this page.
-fn possible(request: &PageRequest, page: &Page) -> Vec<Fault> {
-    Fault::ALL
-        .into_iter()
-        .filter(|fault| match fault {
-            Fault::ExpireLink | Fault::Unauthorized => request.follows,
-            // Not twice on end, so that a walk arrives.
-            Fault::EmptyPage => !request.walk.after_empty,
-            Fault::RepeatLink => page.next.is_some(),
+impl Prone {
+    fn to(self, fault: Fault) -> bool {
+        match fault {
+            Fault::ExpireLink => self.follows && !self.blob,
+            Fault::Unauthorized => self.follows,
+            Fault::EmptyPage => self.may_be_empty,
+            Fault::RepeatLink => self.has_next,
+            Fault::BlobGone => self.blob,
             Fault::AuthFail => false,
             _ => true,
-        })
-        .collect()
+        }
+    }
 }
 
-const LARGEST_PAGE: u64 = 1000;
-const CONTENT_TYPE: &str =
-    "application/json;odata.metadata=minimal;odata.streaming=true;charset=utf-8";
 const BAD_GATEWAY: &[u8] = b"<html><head><title>502 Bad Gateway</title></head><body><h2>Our services aren't available right now</h2></body></html>\n";
-
-fn refusal(api: Api, status: u16, code: &str, message: &str) -> Reply {
-    Reply::json(status, &api.error(code, message))
-}
-
-fn bad_filter(api: Api) -> Reply {
-    refusal(api, 400, "BadRequest", "Invalid filter clause")
-}
-
-fn dead_link(api: Api) -> Reply {
-    let text = "The specified page token is either invalid or expired.";
-    refusal(api, 400, "Directory_ExpiredPageToken", text)
-}
-
-fn unauthorized(api: Api) -> Reply {
-    let text = "Access token has expired or is not yet valid.";
-    refusal(api, 401, "InvalidAuthenticationToken", text)
-        .with("www-authenticate", "Bearer".to_owned())
-}
 
 fn transient(status: u16) -> Reply {
     let text = "AADSTS90033: A transient error has occurred. Please try again.";

@@ -8,7 +8,10 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    super::{FeedOptions, ManualClock},
+    super::{
+        FeedOptions, LoginOptions, ManualClock,
+        assertion::tests::{client_assertion, client_certificate},
+    },
     *,
 };
 
@@ -241,4 +244,72 @@ fn the_access_log_shows_no_token() {
         safe_target(&uri),
         "/v1.0/auditLogs/signIns?$top=5&$skiptoken=…&access_token=…&$filter=a?b"
     );
+}
+
+#[test]
+fn the_truth_is_told_as_an_api_shows_it() {
+    let (simulator, clock) = simulator();
+    clock.advance(Duration::from_secs(5));
+    let lines = |query: &str| -> Vec<Value> {
+        let head = format!("GET /_simulator/truth?visible=now&{query} HTTP/1.1");
+        let (_, body) = split(&exchange(&simulator, &head, "").0);
+        let text = String::from_utf8(body).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let everything = lines("api=okta").len();
+    assert!(lines("api=o365").len() < everything, "the last blob is not complete");
+    let whole = lines("api=o365").iter().all(|event| {
+        let at: Timestamp = event["visible_at"].as_str().unwrap().parse().unwrap();
+        at.as_second() % 10 == 0 && at.subsec_nanosecond() == 0
+    });
+    assert!(whole, "a blob shows at the end of its slot");
+    let kinds = lines("type=managedIdentity");
+    assert!(kinds.len() * 5 > everything && kinds.len() * 3 < everything, "{}", kinds.len());
+    assert!(kinds.iter().all(|event| event["sign_in_type"] == "managedIdentity"));
+    assert!(lines("type=DLP.All").iter().all(|event| event["content_type"] == "DLP.All"));
+}
+
+#[test]
+fn a_name_may_come_twice_in_a_head() {
+    let (simulator, _) = simulator();
+    let head = "GET /api/v1/logs HTTP/1.1\r\nAuthorization: SSWS simulator-token";
+    let (head, _) = split(&exchange(&simulator, head, "").0);
+    assert_eq!(head.lines().filter(|line| line.starts_with("link: <")).count(), 2, "{head}");
+}
+
+#[test]
+fn an_identity_is_asked_with_its_header() {
+    let (simulator, _) = simulator();
+    let head = format!("GET {IDENTITY_PATH}?api-version=2018-02-01&resource=r HTTP/1.1");
+    let status = |more: &str| {
+        let answer = exchange(&simulator, &format!("{head}{more}"), "").0;
+        split(&answer).0.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status("\r\nMetadata: true"), "200");
+    assert_eq!(status(""), "400");
+    assert_eq!(status("\r\nMetadata: true\r\nX-Forwarded-For: 10.0.0.1"), "400");
+}
+
+#[test]
+fn an_assertion_names_the_endpoint_that_the_client_spoke_to() {
+    let clock = Arc::new(ManualClock::new("2026-03-01T12:00:00Z".parse().unwrap()));
+    let login = LoginOptions { certificate: Some(client_certificate()), ..Default::default() };
+    let options =
+        Options { login, clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Default::default() };
+    let simulator = Simulator::start(options).unwrap();
+    let ask = |endpoint: &str| {
+        let form = FORM.replace(
+            "client_secret=simulator-secret",
+            &format!(
+                "client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer\
+                &client_assertion={}",
+                client_assertion(endpoint, clock.now())
+            ),
+        );
+        exchange(&simulator, "POST /contoso/oauth2/v2.0/token HTTP/1.1", &form).0
+    };
+    let refused = json_body(&ask("https://login.example/contoso/oauth2/v2.0/token"));
+    assert!(refused["error_description"].as_str().unwrap().starts_with("AADSTS700023"));
+    let endpoint = format!("{}/contoso/oauth2/v2.0/token", simulator.url());
+    assert!(json_body(&ask(&endpoint))["access_token"].is_string());
 }

@@ -2,11 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    super::{kind::SIGN_IN_TYPES, units::later},
+    *,
+};
+
+mod acme;
+mod activity;
+mod github;
+mod okta;
 
 const FORM: &[u8] =
     b"grant_type=client_credentials&client_id=simulator&client_secret=simulator-secret\
     &scope=https%3A%2F%2Fgraph.microsoft.com%2F.default";
+
+const URL: &str = "http://127.0.0.1:1/contoso/oauth2/v2.0/token";
 
 fn start() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
@@ -25,24 +35,43 @@ struct Client {
 
 impl Client {
     fn new(faults: Value) -> Self {
+        Self::with(ListingOptions::default(), faults)
+    }
+
+    fn with(listing: ListingOptions, faults: Value) -> Self {
         let feed =
             FeedOptions { rate: 1.0, lateness: "exp:60s".parse().unwrap(), ..Default::default() };
-        let (listing, login) = (ListingOptions::default(), LoginOptions::default());
-        let mut world = World::new(feed, listing, login, FaultOptions::default(), start());
-        let token = json_of(&world.token(Version::V2, FORM, start()));
-        world.faults.change(faults.as_object().unwrap()).unwrap();
-        let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
-        Self { world, bearer, now: start() }
+        let login = LoginOptions::default();
+        let world = World::new(feed, listing, login, FaultOptions::default(), start());
+        let mut client = Self { world, bearer: String::new(), now: start() };
+        client.sign_in();
+        client.world.faults.change(faults.as_object().unwrap()).unwrap();
+        client
+    }
+
+    /// Gets a token that is good from now on.
+    fn sign_in(&mut self) {
+        let token = json_of(&self.world.token(Version::V2, URL, FORM, self.now));
+        self.bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
     }
 
     fn get(&mut self, query: &str) -> Reply {
+        let bearer = self.bearer.clone();
+        self.ask(Api::Graph, &format!("/v1.0/auditLogs/signIns?{query}"), &bearer)
+    }
+
+    /// A `GET` of path and query, or of a URL, with that `Authorization`.
+    fn ask(&mut self, api: Api, target: &str, authorization: &str) -> Reply {
+        let target = target.strip_prefix("http://127.0.0.1:1").unwrap_or(target);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let ask = Ask {
             host: "127.0.0.1:1".to_owned(),
-            path: "/v1.0/auditLogs/signIns".to_owned(),
+            path: path.to_owned(),
             query: query.to_owned(),
-            authorization: Some(self.bearer.clone()),
+            authorization: Some(authorization.to_owned()),
+            ..Default::default()
         };
-        self.world.listing(Api::Graph, &ask, self.now)
+        self.world.listing(api, &ask, self.now)
     }
 
     /// Follows the links of a walk to its end, a second a page; the ids of each page.
@@ -78,6 +107,22 @@ impl Client {
 
 fn json_of(reply: &Reply) -> Value {
     serde_json::from_slice(&reply.body).unwrap()
+}
+
+/// The values of a member of each record, as texts.
+fn all(records: &Value, member: &str) -> Vec<String> {
+    let records = records.as_array().unwrap();
+    records.iter().map(|record| record[member].as_str().unwrap().to_owned()).collect()
+}
+
+/// The URL of the `Link` header that is called `rel`.
+fn link(reply: &Reply, rel: &str) -> Option<String> {
+    let end = format!(">; rel=\"{rel}\"");
+    reply
+        .headers
+        .iter()
+        .filter(|(name, _)| *name == "link")
+        .find_map(|(_, value)| Some(value.strip_prefix('<')?.strip_suffix(&end)?.to_owned()))
 }
 
 fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
@@ -213,14 +258,14 @@ fn a_quota_is_kept() {
 fn outages_begin_and_end() {
     let mut client = Client::new(json!({"outage": true, "login_outage": true}));
     assert_eq!(client.get("").status, 503);
-    assert_eq!(client.world.token(Version::V2, FORM, start()).status, 503);
+    assert_eq!(client.world.token(Version::V2, URL, FORM, start()).status, 503);
     client
         .world
         .faults
         .change(json!({"outage": false, "login_outage": false}).as_object().unwrap())
         .unwrap();
     assert_eq!(client.get("").status, 200);
-    assert_eq!(client.world.token(Version::V2, FORM, start()).status, 200);
+    assert_eq!(client.world.token(Version::V2, URL, FORM, start()).status, 200);
 
     client.world.faults.options.outages = vec!["90s@60s".parse().unwrap()];
     for (seconds, status) in [(59, 200), (60, 503), (149, 503), (150, 200)] {
@@ -244,4 +289,41 @@ fn the_old_api_has_its_own_names() {
     assert!(body["odata.nextLink"].as_str().unwrap().contains("api-version=beta"));
     let reply = client.world.listing(Api::Aad, &Ask { authorization: None, ..ask }, start());
     assert!(json_of(&reply)["odata.error"]["message"]["value"].is_string());
+}
+
+#[test]
+fn a_type_of_sign_ins_is_its_share_of_the_events() {
+    let mut client = Client::new(json!({}));
+    let mut ids = Vec::new();
+    for kind in SIGN_IN_TYPES {
+        let filter = format!("$top=100&$filter=signInEventTypes/any(t: t eq '{kind}')");
+        let mut target = Some(format!("/beta/auditLogs/signIns?{filter}"));
+        while let Some(next) = target {
+            let body = json_of(&client.ask(Api::GraphBeta, &next, &client.bearer.clone()));
+            let records = body["value"].as_array().unwrap();
+            assert!(records.iter().all(|record| record["signInEventTypes"] == json!([kind])));
+            ids.extend(all(&body["value"], "id"));
+            target = body["@odata.nextLink"].as_str().map(str::to_owned);
+        }
+    }
+    let mut shown = client.shown();
+    shown.sort();
+    ids.sort();
+    assert_eq!(ids, shown);
+}
+
+#[test]
+fn the_identity_fails_in_three_ways() {
+    let mut client = Client::new(json!({"auth_fail": 1.0}));
+    let ask = IdentityAsk {
+        query: "api-version=2018-02-01&resource=r".to_owned(),
+        metadata: "true".to_owned(),
+        forwarded: false,
+    };
+    let ask = |client: &mut Client| client.world.identity(&ask, start()).status;
+    let statuses: HashSet<u16> = (0..50).map(|_| ask(&mut client)).collect();
+    assert_eq!(statuses, HashSet::from([500, 429, 410]));
+    client.world.faults.change(json!({"auth_fail": 0.0}).as_object().unwrap()).unwrap();
+    assert_eq!(ask(&mut client), 200);
+    assert_eq!(client.world.stats(start()).tokens_by_proof["managed_identity"], 1);
 }
