@@ -58,19 +58,25 @@ pub(crate) fn stream() -> FeedOptions {
 
 impl Bench {
     pub(crate) fn new(feed: FeedOptions) -> Self {
+        Self::tuned(feed, |_| {})
+    }
+
+    /// A simulator with other options besides.
+    pub(crate) fn tuned(feed: FeedOptions, tune: impl FnOnce(&mut Options)) -> Self {
         let guard = GATE.read().unwrap_or_else(PoisonError::into_inner);
-        Self::behind(Gate::Shared { _guard: guard }, feed)
+        Self::behind(Gate::Shared { _guard: guard }, feed, tune)
     }
 
     /// No other bench lives at the same time.
     pub(crate) fn alone(feed: FeedOptions) -> Self {
         let guard = GATE.write().unwrap_or_else(PoisonError::into_inner);
-        Self::behind(Gate::Alone { _guard: guard }, feed)
+        Self::behind(Gate::Alone { _guard: guard }, feed, |_| {})
     }
 
-    fn behind(gate: Gate, feed: FeedOptions) -> Self {
+    fn behind(gate: Gate, feed: FeedOptions, tune: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options { feed, ..Options::default() };
         options.login.client_secret = SECRET.to_owned();
+        tune(&mut options);
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = Arc::clone(&log);
         let sink = move |_: Level, line: &str| lock(&lines).push(line.to_owned());
@@ -205,8 +211,14 @@ impl Bench {
     /// Lets no more events happen, waits until all are delivered, and then for two polls more: a duplicate
     /// would show by then.
     pub(crate) fn wait_for_all(&self, host: &Host, input: &str) {
+        self.wait_for(host, input, |_| true);
+    }
+
+    /// The same, of the events that the input's API shows.
+    pub(crate) fn wait_for(&self, host: &Host, input: &str, shows: impl Fn(&Truth) -> bool) {
         self.simulator.pause();
-        let truth = self.simulator.truth();
+        let mut truth = self.simulator.truth();
+        truth.retain(|event| shows(event));
         self.wait(host, "all events", || {
             self.count(input) >= truth.len()
                 && missing(&truth, &self.delivered_by(input)).is_empty()
@@ -222,12 +234,18 @@ impl Bench {
 
     /// Everything that happened was delivered by `input`, once.
     pub(crate) fn assert_exact(&self, input: &str) {
-        let (truth, delivered) = (self.simulator.truth(), self.delivered_by(input));
+        self.assert_exactly(input, |_| true);
+    }
+
+    /// The same, of the events that the input's API shows.
+    pub(crate) fn assert_exactly(&self, input: &str, shows: impl Fn(&Truth) -> bool) {
+        let (mut truth, delivered) = (self.simulator.truth(), self.delivered_by(input));
+        truth.retain(|event| shows(event));
         let lost = missing(&truth, &delivered);
-        assert!(lost.is_empty(), "{} of {} lost: {:?}", lost.len(), truth.len(), &lost[..1]);
+        assert!(lost.is_empty(), "{input}: {} of {} lost: {:?}", lost.len(), truth.len(), &lost[..1]);
         let twice: Vec<_> = delivered.iter().filter(|(_, times)| **times > 1).collect();
-        assert!(twice.is_empty(), "{} of {} came twice", twice.len(), truth.len());
-        assert_eq!(delivered.len(), truth.len(), "ids that never happened");
+        assert!(twice.is_empty(), "{input}: {} of {} came twice", twice.len(), truth.len());
+        assert_eq!(delivered.len(), truth.len(), "{input}: ids that never happened");
     }
 
     /// All together: waits, compares, stops, compares again.
@@ -251,8 +269,11 @@ pub(crate) fn body(record: &Record) -> Value {
     serde_json::from_str(&record.body_json()).unwrap()
 }
 
+/// The id, under whatever name the API gives it.
 pub(crate) fn id(record: &Record) -> String {
-    body(record)["id"].as_str().unwrap_or_default().to_owned()
+    let body = body(record);
+    let id = ["id", "Id", "uuid", "_document_id"].iter().find_map(|name| body[name].as_str());
+    id.unwrap_or_default().to_owned()
 }
 
 pub(crate) fn missing<'t>(truth: &'t [Truth], delivered: &HashMap<String, u32>) -> Vec<&'t Truth> {

@@ -3,6 +3,9 @@
 //! | module | asks |
 //! |---|---|
 //! | [`bench`] | (simulator, host and books, for all below) |
+//! | [`apis`] | does each built-in definition, and one of the user's own, deliver every event? |
+//! | [`language`] | does a definition mean what it says: paging, times, ids, bodies? |
+//! | [`credentials`] | is each way to authenticate accepted by who verifies it, and kept secret? |
 //! | [`delivery`] | does every event arrive, once, as it was? |
 //! | [`life`] | start, pause, reload, stop: does anything get lost between? |
 //! | [`faults`] | what if API or login service fail? |
@@ -17,11 +20,14 @@ mod embedded;
 #[path = "../../src/bin/lookback/simulate/mod.rs"]
 mod simulate;
 
+mod apis;
 mod bench;
 mod crash;
+mod credentials;
 mod delivery;
 mod faults;
 mod json;
+mod language;
 mod life;
 mod net;
 mod refusals;
