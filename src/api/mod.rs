@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod definition;
 pub mod headers;
+pub mod link_header;
 pub mod origin;
 pub mod page;
 pub mod position;
