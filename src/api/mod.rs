@@ -7,6 +7,7 @@ pub mod link_header;
 pub mod origin;
 pub mod page;
 pub mod position;
+pub mod quota;
 pub mod request;
 pub mod template;
 
