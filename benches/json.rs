@@ -29,7 +29,7 @@ fn scan(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut bytes = 0;
             let tail = scan_page(black_box(&page), &shape, &mut |event| {
-                assert!(event.time.is_some() && event.id[0].is_some());
+                assert!(event.found.iter().all(Option::is_some));
                 bytes += event.raw.len();
             });
             assert_eq!(tail.map(|tail| tail.events), Ok(EVENTS));
@@ -88,9 +88,8 @@ fn shape() -> PageShape {
     let pointer = |text| Pointer::parse(text).expect("written here");
     PageShape {
         records: pointer("/value"),
-        id: vec![pointer("/id")],
-        time: Some(pointer("/createdDateTime")),
-        next: vec![pointer("/@odata.nextLink")],
+        of_event: vec![pointer("/id"), pointer("/createdDateTime")],
+        of_page: vec![pointer("/@odata.nextLink")],
     }
 }
 

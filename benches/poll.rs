@@ -109,7 +109,7 @@ fn bare(base: &str) {
         let url = url::Url::parse(&url).expect("a URL");
         http.send(&RequestSpec { url, headers: vec![], authorization: None, form: None });
         let Waited::Answered(Ok(response)) = http.wait(Duration::from_secs(60)) else { return };
-        let page = reader.read(&response.body, Timestamp::from_secs(0)).expect("a page");
+        let page = reader.page(&response, Timestamp::from_secs(0)).expect("a page");
         out.clear();
         for event in &page.events {
             if seen.insert(event.seen.key) {

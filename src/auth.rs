@@ -44,7 +44,7 @@ pub fn request(login: &OAuth, secret: &Secret) -> RequestSpec {
 /// # Errors
 /// The status and the service's code, or that the answer holds no token.
 pub fn grant(response: &Response, now: Timestamp) -> Result<Grant, Failure> {
-    if let Some(failure) = page::failure(response, now) {
+    if let Some(failure) = page::failure(response, None, now) {
         return Err(failure);
     }
     let text = std::str::from_utf8(&response.body).unwrap_or("");

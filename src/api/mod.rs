@@ -3,9 +3,11 @@
 pub mod catalog;
 pub mod definition;
 pub mod headers;
+pub mod link_header;
 pub mod origin;
 pub mod page;
 pub mod position;
+pub mod quota;
 pub mod request;
 pub mod template;
 

@@ -19,6 +19,11 @@ impl<'a> Lexer<'a> {
         Lexer { text, pos: 0 }
     }
 
+    /// A lexer for a part of a text, which counts from the start of the whole.
+    pub(super) fn within(text: &'a str, start: usize, end: usize) -> Lexer<'a> {
+        Lexer { text: &text[..end], pos: start }
+    }
+
     pub(super) fn pos(&self) -> usize {
         self.pos
     }
@@ -148,7 +153,10 @@ impl<'a> Lexer<'a> {
     pub(super) fn value_error(self, inside: Option<Container>) -> JsonError {
         match inside {
             Some(container) => self.error("a value", container.name()),
-            None if self.pos >= self.text.len() => JsonError::Empty { length: self.text.len() },
+            // A value that is skipped may stand deep in a text that breaks off.
+            None if self.text.trim_ascii().is_empty() => {
+                JsonError::Empty { length: self.text.len() }
+            }
             None => self.error("a value", "the document"),
         }
     }

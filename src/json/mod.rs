@@ -11,6 +11,7 @@
 //! walk    the grammar, iterative: skips a value or reports its parts
 //! trie    pointers, merged, so that one pass serves all of them
 //! page    scan_page and find: the trie over the lexer
+//! lines   scan_lines: the same for one value a line
 //! ```
 //!
 //! Nesting is limited by the length of the text only, except that pointers
@@ -18,6 +19,7 @@
 
 mod error;
 mod lexer;
+mod lines;
 mod page;
 mod pointer;
 #[cfg(test)]
@@ -27,7 +29,8 @@ mod trie;
 mod walk;
 
 pub use error::JsonError;
-pub use page::{PageShape, PageTail, RawEvent, Scalar, find, scan_page};
+pub use lines::scan_lines;
+pub use page::{PageShape, PageTail, RawEvent, Scalar, Slots, find, find_all, scan_page};
 pub use pointer::{Pointer, PointerError};
 
 pub(crate) use text::{RawStr, Span};

@@ -1,7 +1,6 @@
 //! Pages: their events as slices, and the few members that matter.
 
 use std::borrow::Cow;
-use std::mem;
 
 use super::lexer::Lexer;
 use super::trie::Trie;
@@ -12,13 +11,10 @@ use super::{Container, JsonError, Pointer};
 pub struct PageShape {
     /// The array of events, from the root of the page.
     pub records: Pointer,
-    /// What identifies an event, from the root of the event.
-    pub id: Vec<Pointer>,
-    /// When an event happened, from the root of the event.
-    pub time: Option<Pointer>,
-    /// Where the next page may be given, from the root of the page. The first
-    /// place that holds a string or a number wins.
-    pub next: Vec<Pointer>,
+    /// What is asked of each event, from the root of the event.
+    pub of_event: Vec<Pointer>,
+    /// What is asked of the page, from its root.
+    pub of_page: Vec<Pointer>,
 }
 
 /// One event, as it stands in its page.
@@ -26,10 +22,8 @@ pub struct PageShape {
 pub struct RawEvent<'a> {
     /// Exactly the bytes of the element.
     pub raw: &'a str,
-    /// The values of [`PageShape::id`], in that order.
-    pub id: Vec<Option<Scalar<'a>>>,
-    /// The value of [`PageShape::time`].
-    pub time: Option<Scalar<'a>>,
+    /// The values of [`PageShape::of_event`], in that order.
+    pub found: Slots<'a>,
 }
 
 /// A scalar as it stands in the text. `null` is no scalar here: it counts as absent.
@@ -46,15 +40,16 @@ pub enum Scalar<'a> {
 /// What is known once a page has been read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageTail<'a> {
-    /// The value of the first of [`PageShape::next`] that has one.
-    pub next: Option<Cow<'a, str>>,
+    /// The values of [`PageShape::of_page`], in that order.
+    pub found: Slots<'a>,
     /// How many events were delivered.
     pub events: usize,
     /// Whether there is an array at [`PageShape::records`].
     pub has_records: bool,
 }
 
-type Slots<'a> = Vec<Option<Scalar<'a>>>;
+/// One value for each pointer: nothing where no scalar stands.
+pub type Slots<'a> = Vec<Option<Scalar<'a>>>;
 
 /// Called with the lexer at the array of events.
 type OnRecords<'h, 'a> = &'h mut dyn FnMut(&mut Lexer<'a>) -> Result<(), JsonError>;
@@ -75,24 +70,19 @@ pub fn scan_page<'a>(
     shape: &PageShape,
     on_event: &mut dyn FnMut(&RawEvent<'a>),
 ) -> Result<PageTail<'a>, JsonError> {
-    let outer = Trie::new(&shape.next).with_records(&shape.records);
-    let inner = Trie::new(shape.id.iter().chain(&shape.time));
-    let mut events = Events::new(shape, inner);
+    let outer = Trie::new(&shape.of_page).with_records(&shape.records);
+    let mut events = Events::new(&shape.of_event);
     let mut has_records = false;
-    let mut next: Slots<'a> = vec![None; shape.next.len()];
+    let mut found: Slots<'a> = vec![None; shape.of_page.len()];
 
     let mut lexer = Lexer::new(page);
-    collect(&mut lexer, &outer, 0, &mut next, &mut |lexer| {
+    collect(&mut lexer, &outer, 0, &mut found, &mut |lexer| {
         has_records = true;
-        events.read(lexer, on_event)
+        events.read_array(lexer, on_event)
     })?;
     lexer.finish()?;
 
-    Ok(PageTail {
-        next: next.into_iter().flatten().find_map(Scalar::into_text),
-        events: events.count,
-        has_records,
-    })
+    Ok(PageTail { found, events: events.count, has_records })
 }
 
 /// One value anywhere in a document.
@@ -101,17 +91,26 @@ pub fn scan_page<'a>(
 ///
 /// If the document is not JSON, even if only after the value.
 pub fn find<'a>(doc: &'a str, pointer: &Pointer) -> Result<Option<Scalar<'a>>, JsonError> {
-    let trie = Trie::new([pointer]);
-    let mut slots = vec![None];
+    Ok(find_all(doc, std::slice::from_ref(pointer))?.swap_remove(0))
+}
+
+/// The values at several places in a document, in one pass.
+///
+/// # Errors
+///
+/// If the document is not JSON, even if only after the values.
+pub fn find_all<'a>(doc: &'a str, pointers: &[Pointer]) -> Result<Slots<'a>, JsonError> {
+    let trie = Trie::new(pointers);
+    let mut slots = vec![None; pointers.len()];
     let mut lexer = Lexer::new(doc);
     collect(&mut lexer, &trie, 0, &mut slots, &mut no_records)?;
     lexer.finish()?;
-    Ok(slots.swap_remove(0))
+    Ok(slots)
 }
 
 impl<'a> Scalar<'a> {
-    /// A string, or a number's digits.
-    fn into_text(self) -> Option<Cow<'a, str>> {
+    /// A string, or a number's literal text.
+    pub fn into_text(self) -> Option<Cow<'a, str>> {
         match self {
             Scalar::Str(text) => Some(text),
             Scalar::Number(literal) => Some(Cow::Borrowed(literal)),
@@ -120,46 +119,38 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// Reads an array of events. Keeps one event and its vector for all of them.
-struct Events<'a, 'p> {
+/// Reads events. Keeps one event and its vector for all of them.
+pub(super) struct Events<'a, 'p> {
     trie: Trie<'p>,
-    has_time: bool,
     event: RawEvent<'a>,
-    count: usize,
+    pub(super) count: usize,
 }
 
 impl<'a, 'p> Events<'a, 'p> {
-    fn new(shape: &PageShape, trie: Trie<'p>) -> Events<'a, 'p> {
-        let event = RawEvent { raw: "", id: vec![None; shape.id.len()], time: None };
-        Events { trie, has_time: shape.time.is_some(), event, count: 0 }
+    pub(super) fn new(of_event: &'p [Pointer]) -> Events<'a, 'p> {
+        let event = RawEvent { raw: "", found: vec![None; of_event.len()] };
+        Events { trie: Trie::new(of_event), event, count: 0 }
     }
 
-    fn read(
+    fn read_array(
         &mut self,
         lexer: &mut Lexer<'a>,
         on_event: &mut dyn FnMut(&RawEvent<'a>),
     ) -> Result<(), JsonError> {
         each_element(lexer, |lexer, _| {
-            self.read_one(lexer)?;
-            on_event(&self.event);
+            on_event(self.read(lexer)?);
             Ok(())
         })
     }
 
-    fn read_one(&mut self, lexer: &mut Lexer<'a>) -> Result<(), JsonError> {
-        // One vector for all slots while reading: the time is the last of them.
-        let mut slots = mem::take(&mut self.event.id);
-        if self.has_time {
-            slots.push(None);
-        }
+    /// Reads the value that is next.
+    pub(super) fn read(&mut self, lexer: &mut Lexer<'a>) -> Result<&RawEvent<'a>, JsonError> {
         lexer.peek();
         let start = lexer.pos();
-        collect(lexer, &self.trie, 0, &mut slots, &mut no_records)?;
+        collect(lexer, &self.trie, 0, &mut self.event.found, &mut no_records)?;
         self.count += 1;
         self.event.raw = lexer.since(start);
-        self.event.time = if self.has_time { slots.pop().flatten() } else { None };
-        self.event.id = slots;
-        Ok(())
+        Ok(&self.event)
     }
 }
 

@@ -14,12 +14,15 @@ fn pointer(text: &str) -> Pointer {
     Pointer::parse(text).expect("a pointer")
 }
 
-fn shape(records: &str, id: &[&str], time: Option<&str>, next: &[&str]) -> PageShape {
+fn pointers(texts: &[&str]) -> Vec<Pointer> {
+    texts.iter().copied().map(pointer).collect()
+}
+
+fn shape(records: &str, of_event: &[&str], of_page: &[&str]) -> PageShape {
     PageShape {
         records: pointer(records),
-        id: id.iter().copied().map(pointer).collect(),
-        time: time.map(pointer),
-        next: next.iter().copied().map(pointer).collect(),
+        of_event: pointers(of_event),
+        of_page: pointers(of_page),
     }
 }
 
@@ -32,13 +35,13 @@ fn scan<'a>(page: &'a str, shape: &PageShape) -> Result<(Vec<RawEvent<'a>>, Page
 }
 
 fn raws<'a>(page: &'a str, records: &str) -> Vec<&'a str> {
-    let (events, _) = scan(page, &shape(records, &[], None, &[])).expect("valid");
+    let (events, _) = scan(page, &shape(records, &[], &[])).expect("valid");
     events.iter().map(|event| event.raw).collect()
 }
 
-fn next<'a>(page: &'a str, next: &[&str]) -> Option<Cow<'a, str>> {
-    let (_, tail) = scan(page, &shape("/value", &[], None, next)).expect("valid");
-    tail.next
+fn of_page<'a>(page: &'a str, of_page: &[&str]) -> Slots<'a> {
+    let (_, tail) = scan(page, &shape("/value", &[], of_page)).expect("valid");
+    tail.found
 }
 
 fn found<'a>(doc: &'a str, at: &str) -> Option<Scalar<'a>> {
@@ -199,13 +202,13 @@ mod pages {
             ("[[]]", false),
             ("null", false),
         ] {
-            let (events, tail) = scan(page, &shape("/value", &[], None, &[])).expect("valid");
+            let (events, tail) = scan(page, &shape("/value", &[], &[])).expect("valid");
             assert_eq!((events.len(), tail.has_records), (0, has_records), "{page}");
         }
     }
 
     #[test]
-    fn id_and_time_come_in_the_order_of_the_shape() {
+    fn what_is_found_comes_in_the_order_of_the_shape() {
         let page = r#"{"value": [
             {"t": "now", "b": {"c": 2}, "a": "x"},
             {"b": {"c": null}, "a": true},
@@ -213,52 +216,43 @@ mod pages {
             7
         ]}"#;
         let (events, tail) =
-            scan(page, &shape("/value", &["/a", "/b/c"], Some("/t"), &[])).expect("valid");
-        let parts: Vec<_> = events.iter().map(|e| (e.id.clone(), e.time.clone())).collect();
+            scan(page, &shape("/value", &["/a", "/b/c", "/t"], &[])).expect("valid");
+        let found: Vec<_> = events.iter().map(|event| event.found.clone()).collect();
         let number = |digits| Some(Scalar::Number(digits));
         assert_eq!(tail.events, 4);
         assert_eq!(
-            parts,
+            found,
             [
-                (vec![text("x"), number("2")], text("now")),
-                (vec![Some(Scalar::Bool(true)), None], None),
-                (vec![None, None], number("5")),
-                (vec![None, None], None),
+                vec![text("x"), number("2"), text("now")],
+                vec![Some(Scalar::Bool(true)), None, None],
+                vec![None, None, number("5")],
+                vec![None, None, None],
             ]
         );
     }
 
     #[test]
-    fn one_member_can_be_id_and_time() {
-        let shape = shape("", &["/a", "/a"], Some("/a"), &[]);
+    fn one_member_can_be_asked_for_twice() {
+        let shape = shape("", &["/a", "/b", "/a"], &[]);
         let (events, _) = scan(r#"[{"a": 1}]"#, &shape).expect("valid");
         let one = Some(Scalar::Number("1"));
-        assert_eq!(events[0].id, [one.clone(), one.clone()]);
-        assert_eq!(events[0].time, one);
+        assert_eq!(events[0].found, [one.clone(), None, one]);
     }
 
     #[test]
-    fn next_stands_before_or_after_the_records() {
+    fn what_is_asked_of_the_page_stands_before_or_after_the_records() {
         for page in [
             r#"{"next": "u", "value": [{"next": "no"}]}"#,
             r#"{"value": [{"next": "no"}], "next": "u"}"#,
         ] {
-            assert_eq!(next(page, &["/next"]).as_deref(), Some("u"), "{page}");
+            assert_eq!(of_page(page, &["/next"]), [text("u")], "{page}");
         }
     }
 
     #[test]
-    fn the_first_candidate_with_a_text_or_a_number_wins() {
-        let page = r#"{"a": null, "b": false, "c": {"d": []}, "e": 17, "f": "u"}"#;
-        assert_eq!(next(page, &["/a", "/b", "/c", "/c/d", "/e", "/f"]).as_deref(), Some("17"));
-        assert_eq!(next(page, &["/f", "/e"]).as_deref(), Some("u"));
-        assert_eq!(next(page, &["/a", "/x"]), None);
-    }
-
-    #[test]
-    fn next_can_stand_in_the_records() {
+    fn what_is_asked_of_the_page_can_stand_in_the_records() {
         let page = r#"{"value": [{"n": "u"}, {"n": "v"}]}"#;
-        assert_eq!(next(page, &["/value/1/n"]).as_deref(), Some("v"));
+        assert_eq!(of_page(page, &["/value/1/n"]), [text("v")]);
         assert_eq!(raws(page, "/value").len(), 2);
     }
 
@@ -268,7 +262,7 @@ mod pages {
             format!("{}{}", "[{\"a\":".repeat(10_000), "1".to_owned() + &"}]".repeat(10_000));
         let page = format!("{{\"value\":[{deep}],\"next\":\"u\"}}");
         assert_eq!(raws(&page, "/value"), [deep.as_str()]);
-        assert!(scan(&"[".repeat(1_000_000), &shape("/value", &[], None, &[])).is_err());
+        assert!(scan(&"[".repeat(1_000_000), &shape("/value", &[], &[])).is_err());
     }
 
     #[test]
@@ -334,13 +328,78 @@ mod errors {
     }
 
     #[test]
+    fn a_page_that_breaks_off_is_not_empty() {
+        let shape = shape("/value", &[], &[]);
+        for page in [r#"{"other":"#, r#"{"value":[],"other": "#, r#"{"value":["#] {
+            let message = scan(page, &shape).unwrap_err();
+            assert!(message.starts_with(&format!("ended at byte {}", page.len())), "{message}");
+        }
+    }
+
+    #[test]
     fn events_before_an_error_are_delivered() {
         let mut seen = Vec::new();
-        let shape = shape("", &[], None, &[]);
+        let shape = shape("", &[], &[]);
         let result = scan_page("[1,2,x]", &shape, &mut |event| seen.push(event.raw));
         assert_eq!(seen, ["1", "2"]);
         assert!(result.is_err());
     }
+}
+
+mod lines {
+    use super::*;
+
+    #[test]
+    fn each_line_is_a_value() {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("\n \r\n\t\n", &[]),
+            ("1", &["1"]),
+            ("1\n", &["1"]),
+            ("1\r\n2\r\n", &["1", "2"]),
+            ("\n\n {\"a\": 1} \n\n[2]\r", &["{\"a\": 1}", "[2]"]),
+            ("\"\\n\"\n\"é\"", &["\"\\n\"", "\"é\""]),
+        ] {
+            assert_eq!(lines(text).map(|found| raws_of(&found)), Ok(expected.to_vec()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_value_spoils_the_text_and_is_shown_where_it_stands() {
+        for (text, message) in [
+            ("1\n{\"a\":\n2}", "ended at byte 7 in the middle of the document"),
+            ("1\n2 3", "expected the end of the text at byte 4, found '3'"),
+            ("1\n2,\n3", "expected the end of the text at byte 3, found ','"),
+            ("1\r2", "expected the end of the text at byte 2, found '2'"),
+            ("[1\n]", "ended at byte 2 in the middle of an array"),
+            ("1\n\n{\"id\":\"x", "ended at byte 11 in the middle of a string"),
+            ("1\nnul\n", "ended at byte 5 in the middle of a literal"),
+        ] {
+            assert_eq!(lines(text).unwrap_err(), message, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_with_something_after_its_value_is_not_delivered() {
+        let mut seen = Vec::new();
+        let result = scan_lines("1\n2 x\n3", &[], &mut |event| seen.push(event.raw));
+        assert_eq!(seen, ["1"]);
+        assert!(result.is_err());
+    }
+}
+
+/// The values of JSON lines, or the message.
+fn lines(text: &str) -> Result<Vec<RawEvent<'_>>, String> {
+    let mut events = Vec::new();
+    let of_event = pointers(&["/id", "/time"]);
+    let count = scan_lines(text, &of_event, &mut |event| events.push(event.clone()))
+        .map_err(|error| error.to_string())?;
+    assert_eq!(count, events.len());
+    Ok(events)
+}
+
+fn raws_of<'a>(events: &[RawEvent<'a>]) -> Vec<&'a str> {
+    events.iter().map(|event| event.raw).collect()
 }
 
 /// A tree of everything JSON has; strings in all lengths around the chunks of the scanner.
@@ -449,29 +508,24 @@ proptest! {
     }
 
     #[test]
-    fn id_time_and_next_are_found(
+    fn what_is_asked_of_events_and_page_is_found(
         events in vec(tree(), 1..5),
         names in vec(string(), 4),
         next in tree(),
         first: bool,
     ) {
-        let shape = shape("/value", &["/id", "/id/id"], Some("/time"), &["/a", "/z/next", "/z"]);
+        let (of_event, of_page) = (["/id", "/id/id", "/time"], ["/a", "/z/next", "/z"]);
         let key = if first { "a" } else { "z" };
         let page = serde_json::json!({"value": &events, key: &next, "more": names});
         let printed = print(&page, false);
-        let (scanned, tail) = scan(&printed, &shape).expect("valid");
+        let (scanned, tail) = scan(&printed, &shape("/value", &of_event, &of_page)).expect("valid");
         for (raw, event) in scanned.iter().zip(&events) {
-            prop_assert_eq!(&raw.id[0], &expected(event.pointer("/id")));
-            prop_assert_eq!(&raw.id[1], &expected(event.pointer("/id/id")));
-            prop_assert_eq!(&raw.time, &expected(event.pointer("/time")));
+            let wanted = of_event.map(|at| expected(event.pointer(at)));
+            prop_assert_eq!(&raw.found, &wanted);
         }
-        let candidates = ["/a", "/z/next", "/z"].map(|at| expected(page.pointer(at)));
-        let wanted = candidates.into_iter().flatten().find_map(|scalar| match scalar {
-            Scalar::Str(text) => Some(text),
-            Scalar::Number(digits) => Some(Cow::Borrowed(digits)),
-            Scalar::Bool(_) => None,
-        });
-        prop_assert_eq!(tail.next, wanted);
+        let wanted = of_page.map(|at| expected(page.pointer(at)));
+        prop_assert_eq!(&tail.found, &wanted);
+        prop_assert_eq!(&find_all(&printed, &pointers(&of_page)).expect("valid"), &wanted);
     }
 
     #[test]
@@ -487,7 +541,7 @@ proptest! {
             }
         }
         let valid = serde_json::from_str::<IgnoredAny>(&text).is_ok();
-        let shape = shape("/value", &["/id"], Some("/time"), &["/next"]);
+        let shape = shape("/value", &["/id", "/time"], &["/next"]);
         prop_assert_eq!(scan(&text, &shape).is_ok(), valid, "{}", text);
         prop_assert_eq!(find(&text, &pointer("/value/0")).is_ok(), valid, "{}", text);
     }
@@ -496,5 +550,41 @@ proptest! {
     fn accepts_the_numbers_that_serde_json_accepts(text in "-?[0-9+.eE-]{0,8}") {
         let valid = serde_json::from_str::<IgnoredAny>(&text).is_ok();
         prop_assert_eq!(find(&text, &pointer("")).is_ok(), valid, "{}", text);
+    }
+
+    #[test]
+    fn lines_give_the_same_events_as_the_array_of_them(
+        events in vec(tree(), 0..8),
+        ends in vec(select(vec!["\n", "\r\n", "\n\n", " \n\t\r\n"]), 8),
+        ended: bool,
+    ) {
+        let printed: Vec<String> = events.iter().map(|event| print(event, false)).collect();
+        let mut text = String::new();
+        for (event, end) in printed.iter().zip(&ends) {
+            text.push_str(event);
+            text.push_str(end);
+        }
+        let text = if ended { text.as_str() } else { text.trim_end() };
+        let array = format!("[{}]", printed.join(","));
+        let (of_array, _) = scan(&array, &shape("", &["/id", "/time"], &[])).expect("valid");
+        prop_assert_eq!(lines(text), Ok(of_array));
+    }
+
+    #[test]
+    fn lines_are_accepted_if_each_of_them_is(
+        events in vec(tree(), 1..4),
+        changes in vec((any::<Index>(), 0u8..4, interesting()), 1..4),
+    ) {
+        let printed: Vec<String> = events.iter().map(|event| print(event, false)).collect();
+        let mut text = printed.join("\n");
+        for (place, kind, with) in changes {
+            if !text.is_empty() {
+                text = mutate(&text, place, kind, with);
+            }
+        }
+        let is_blank = |line: &&str| line.chars().all(|c| matches!(c, ' ' | '\t' | '\r'));
+        let mut written = text.split('\n').filter(|line| !is_blank(line));
+        let valid = written.all(|line| serde_json::from_str::<IgnoredAny>(line).is_ok());
+        prop_assert_eq!(lines(&text).is_ok(), valid, "{:?}", text);
     }
 }

@@ -1,0 +1,75 @@
+//! What makes an event, or a blob, the same one: a keyed hash.
+
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::json::Scalar;
+use crate::model::IdHash;
+
+/// Things of different kinds with the same id are different things: their hashes begin with this.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// An event, by its id.
+    Event = 1,
+    /// An event, by its bytes.
+    Bytes = 2,
+    /// A blob, by its id.
+    Blob = 3,
+}
+
+/// Hashes with the key of the state.
+#[derive(Clone, Copy)]
+pub(super) struct Identity {
+    key: [u8; 16],
+}
+
+impl Identity {
+    pub(super) fn new(key: [u8; 16]) -> Identity {
+        Identity { key }
+    }
+
+    /// The hash of a record's own bytes.
+    pub(super) fn of_bytes(&self, raw: &str) -> IdHash {
+        let mut hasher = self.hasher(Kind::Bytes);
+        hasher.write(raw.as_bytes());
+        finish(&hasher)
+    }
+
+    /// The hash of an id; nothing if a part of it is missing, or if all of it is empty: that tells
+    /// nothing from anything.
+    pub(super) fn of_id(&self, kind: Kind, parts: &[Option<Scalar<'_>>]) -> Option<IdHash> {
+        let mut hasher = self.hasher(kind);
+        let mut is_empty = true;
+        for part in parts {
+            let (of, text): (u8, &str) = match part.as_ref()? {
+                Scalar::Str(text) => (1, text),
+                Scalar::Number(text) => (2, text),
+                Scalar::Bool(value) => (3, if *value { "true" } else { "false" }),
+            };
+            is_empty &= text.is_empty();
+            hasher.write_u8(of);
+            // As many bytes on every machine: a state may be shared.
+            hasher.write(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hasher.write(text.as_bytes());
+        }
+        if is_empty { None } else { Some(finish(&hasher)) }
+    }
+
+    fn hasher(&self, kind: Kind) -> SipHasher24 {
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        hasher.write_u8(kind as u8);
+        hasher
+    }
+}
+
+fn finish(hasher: &SipHasher24) -> IdHash {
+    IdHash(hasher.finish128().as_u128())
+}
+
+/// The key is not for anybody's eyes: who knows it can make ids collide.
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity")
+    }
+}
