@@ -75,7 +75,8 @@ mod tests {
     fn events(texts: &[&'static str]) -> Vec<Event<'static>> {
         let event = |(index, raw): (usize, &&'static str)| {
             let key = EventKey { bucket: Bucket(0), id: IdHash(index as u128) };
-            Event { seen: Seen { key, time: Timestamp::from_secs(1), fault: None }, raw }
+            let time = Timestamp::from_secs(1);
+            Event { seen: Seen { key, time, selected: time, fault: None }, raw }
         };
         texts.iter().enumerate().map(event).collect()
     }
