@@ -126,7 +126,9 @@ impl Paging {
             (Some(name), None) => Into::Query(name),
             (None, Some(name)) => Into::Body(name),
             _ => {
-                return Err("'cursor' expects either 'query' or 'body': where to send it".to_owned());
+                return Err(
+                    "'cursor' expects either 'query' or 'body': where to send it".to_owned()
+                );
             }
         };
         Ok(Self::Cursor { at, into })
