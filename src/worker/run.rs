@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::shared::{Level, Shared};
 use super::{Setup, batch, holds};
 use crate::api::Origin;
 use crate::api::page::{self, Failure, FailureKind, PageReader, Response};
-use crate::auth;
+use crate::auth::{self, Acquire};
 use crate::clock::Clock;
-use crate::config::plan::{Login, OAuth, Proof, SecretSource};
-use crate::config::{ConfigError, Plan, Secret};
+use crate::config::plan::{Login, OAuth};
+use crate::config::{ConfigError, Plan};
 use crate::encode::health;
 use crate::handoff::Lot;
 use crate::http::{Http, HttpError, Waited};
@@ -32,9 +30,6 @@ const AHEAD_MAX: usize = 4 * 1024 * 1024;
 
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
-
-/// A file with a secret is no longer than this.
-const SECRET_BYTES_MAX: usize = 64 * 1024;
 
 /// What the request under way is for.
 #[derive(Clone, Copy)]
@@ -133,14 +128,12 @@ impl Run {
     }
 
     fn login(&mut self) {
-        let Some(login) = oauth(&self.plan) else { return };
-        let Proof::Secret(source) = &login.proof else { return };
-        match secret(source) {
-            Ok(secret) => self.http.send(&auth::request(login, &secret)),
-            Err(error) => {
-                let failure = Failure { kind: FailureKind::Transient, status: 0, error };
-                self.engine.logged_in(Err(failure), self.clock.now());
-            }
+        let Some(access) = &self.plan.access else { return };
+        let now = self.clock.now();
+        match auth::acquire(&access.login, now.wall) {
+            Ok(Acquire::Granted(grant)) => self.engine.logged_in(Ok(grant), now),
+            Ok(Acquire::Ask(spec)) => self.http.send(&spec),
+            Err(failure) => self.engine.logged_in(Err(failure), now),
         }
     }
 
@@ -320,19 +313,4 @@ fn oauth(plan: &Plan) -> Option<&OAuth> {
 
 fn transient(status: u16, error: String) -> Failure {
     Failure { kind: FailureKind::Transient, status, error }
-}
-
-fn secret(source: &SecretSource) -> Result<Secret, String> {
-    let path = match source {
-        SecretSource::Value(secret) => return Ok(secret.clone()),
-        SecretSource::File(path) => path,
-    };
-    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-        format!("client_secret_file '{}' cannot be read: {error}", path.display())
-    })?;
-    let text = text.trim();
-    if text.is_empty() || text.len() > SECRET_BYTES_MAX {
-        return Err(format!("client_secret_file '{}' holds no secret", path.display()));
-    }
-    Ok(Secret::new(text.to_owned()))
 }
