@@ -7,6 +7,7 @@ use super::shared::{Level, Shared};
 use super::{Setup, batch, holds};
 use crate::api::Origin;
 use crate::api::page::{self, Failure, FailureKind, PageReader, Response};
+use crate::api::request::Ticket;
 use crate::auth::{self, Acquire};
 use crate::clock::Clock;
 use crate::config::plan::{Login, OAuth};
@@ -94,13 +95,13 @@ impl Run {
         while !self.shared.stopping() {
             self.commit();
             let mut until = self.next_commit();
-            if !self.http.is_busy() {
+            if self.http.in_flight() == 0 {
                 until = until.min(self.step());
             }
             self.publish();
             let now = self.clock.now().mono;
             let waited = self.http.wait(until.saturating_sub(now).min(ROUND_MAX));
-            if let Waited::Answered(answer) = waited {
+            if let Waited::Answered(_, answer) = waited {
                 self.answered(answer);
             }
         }
@@ -117,11 +118,14 @@ impl Run {
             Step::Wait(until) => return until,
             Step::Fetch(spec) => {
                 self.asked = Asked::Page;
-                self.http.send(&spec);
+                self.http.send(Ticket(0), &spec);
             }
             Step::Login => {
                 self.asked = Asked::Token;
                 self.login();
+                if self.http.in_flight() == 0 {
+                    return now.mono;
+                }
             }
         }
         Duration::MAX
@@ -132,7 +136,7 @@ impl Run {
         let now = self.clock.now();
         match auth::acquire(&access.login, now.wall) {
             Ok(Acquire::Granted(grant)) => self.engine.logged_in(Ok(grant), now),
-            Ok(Acquire::Ask(spec)) => self.http.send(&spec),
+            Ok(Acquire::Ask(spec)) => self.http.send(Ticket(0), &spec),
             Err(failure) => self.engine.logged_in(Err(failure), now),
         }
     }
