@@ -210,9 +210,9 @@ impl Requests<'_> {
     }
 
     fn in_query(&self, position: Option<&Position>) -> Option<(&str, String)> {
-        match into(self.definition.next.as_ref()?)? {
-            Into::Query(name) => Some((name, position?.as_text())),
-            Into::Body(_) => None,
+        match (into(self.definition.next.as_ref()?)?, position?) {
+            (Into::Query(_), Position::Link(_)) | (Into::Body(_), _) => None,
+            (Into::Query(name), position) => Some((name, position.as_text())),
         }
     }
 
@@ -378,9 +378,9 @@ window: 1h
             assert_eq!(spec.method, Method::Post);
             spec.payload.unwrap().text.expose().to_owned()
         };
-        assert_eq!(text(None), r#"{"since":"1767225600","n":5}"#);
+        assert_eq!(text(None), r#"{"n":5,"since":"1767225600"}"#);
         let next = text(Some(Position::Cursor("c\"".to_owned())));
-        assert_eq!(next, r#"{"since":"1767225600","n":5,"after":"c\""}"#);
+        assert_eq!(next, r#"{"after":"c\"","n":5,"since":"1767225600"}"#);
     }
 
     #[test]

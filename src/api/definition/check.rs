@@ -186,7 +186,24 @@ fn unknown_name(name: &str, known: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    const GOOD: &str = include_str!("../../../conf/apis/entra_signins.yaml");
+    const GOOD: &str = "
+name: acme
+title: Acme
+base_url: https://api.acme.example
+auth:
+  kind: oauth2
+  token_url: https://login.acme.example/{tenant}/token
+  scope: acme
+request:
+  path: /events
+  query: {since: '{from}', until: '{to}'}
+records: /value
+id: /id
+time: /at
+next: {link: /next}
+limits: {page: 1000, range: 24h, reach: 30d, requests_per_minute: 30}
+window: 20m
+";
 
     fn mistake(from: &str, to: &str) -> String {
         assert!(GOOD.contains(from), "{from}");
@@ -198,13 +215,13 @@ mod tests {
         for (from, to, expected) in [
             ("records:", "record:", "unknown field"),
             ("id: /id", "id: id", "expected a JSON pointer"),
-            ("time: /createdDateTime", "time: {at: /x, format: unix}", "expected rfc3339"),
+            ("time: /at", "time: {at: /x, format: unix}", "expected rfc3339"),
             ("kind: oauth2", "kind: oauth", "oauth2"),
             ("next: {link:", "next: {lnk:", "unknown field"),
             ("window: 20m", "window: soon", "expected a duration"),
             ("{from}", "{since}", "'{since}' has no value here"),
             ("{from}", "{from", "without its partner"),
-            ("https://graph", "http://graph", "unencrypted"),
+            ("https://api", "http://api", "unencrypted"),
             ("page: 1000", "page: many", "u32"),
         ] {
             let error = mistake(from, to);
@@ -223,9 +240,9 @@ mod tests {
             ("records: /value", "records: /value\nfollow: on\nblobs: {link: /l, id: /i}", "follow"),
             ("records: /value", "records: /value\nblobs: {link: /l, id: /i}", "window_on"),
             ("records: /value", "records: /value\nfor_each: {parameter: x, as: y}", "for_each"),
-            ("next: {link: /@odata.nextLink}", "next: {cursor: /c, body: c}", "no mapping"),
-            ("next: {link: /@odata.nextLink}", "next: {cursor: /c}", "where to send it"),
-            ("next: {link: /@odata.nextLink}", "next: {page: p, offset: o}", "exactly one"),
+            ("next: {link: /next}", "next: {cursor: /c, body: c}", "no mapping"),
+            ("next: {link: /next}", "next: {cursor: /c}", "where to send it"),
+            ("next: {link: /next}", "next: {page: p, offset: o}", "exactly one"),
             ("auth:", "parameters: {window: {}}\nauth:", "a property of lookback itself"),
         ] {
             let error = mistake(from, to);

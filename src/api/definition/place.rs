@@ -38,6 +38,7 @@ impl DefinitionError {
             Some((_, problem)) => problem,
             None => text,
         };
+        let problem = problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem);
         let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
         Self { place, problem }
     }
