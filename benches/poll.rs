@@ -13,7 +13,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use in_lookback::api::definition::Method;
 use in_lookback::api::page::PageReader;
+use in_lookback::api::request::Ticket;
 use in_lookback::api::{RequestSpec, catalog};
 use in_lookback::config::load;
 use in_lookback::encode::record;
@@ -99,6 +101,7 @@ fn bare(base: &str) {
     let plan = load::plan(|name| match name {
         "api" => Some("entra_signins".to_owned()),
         "tenant" | "client_id" | "client_secret" => Some("x".to_owned()),
+        "base_url" | "token_url" => Some(base.to_owned()),
         _ => None,
     });
     let wake = Arc::new(tokio::sync::Notify::new());
@@ -107,8 +110,10 @@ fn bare(base: &str) {
     let mut next = Some(format!("{base}/0/0"));
     while let Some(url) = next.take() {
         let url = url::Url::parse(&url).expect("a URL");
-        http.send(&RequestSpec { url, headers: vec![], authorization: None, form: None });
-        let Waited::Answered(Ok(response)) = http.wait(Duration::from_secs(60)) else { return };
+        let (method, headers) = (Method::Get, Vec::new());
+        let spec = RequestSpec { method, url, headers, credential: None, payload: None };
+        http.send(Ticket(0), &spec);
+        let Waited::Answered(_, Ok(response)) = http.wait(Duration::from_secs(60)) else { return };
         let page = reader.page(&response, Timestamp::from_secs(0)).expect("a page");
         out.clear();
         for event in &page.events {

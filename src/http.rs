@@ -1,21 +1,20 @@
-//! Sends one request at a time and waits for its answer, interruptibly. No retries, no parsing.
+//! Sends requests, several at once, and waits for their answers, interruptibly. No retries, no parsing.
 //!
 //! This blocks its thread, as reqwest's blocking client does, but on a runtime of its own: the
 //! blocking client cannot be interrupted, and a stalled server would hold up the host's shutdown
-//! for as long as a request may take.
+//! for as long as a request may take. Requests make headway only while [`Http::wait`] runs.
 
-use std::future::Future;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::api::definition::Method;
 use crate::api::page::Response;
-use crate::api::request::{Credential, Placement, set_query};
+use crate::api::request::{Credential, Placement, Ticket, set_query};
 use crate::api::{Headers, Origin, RequestSpec};
 use crate::config::ConfigError;
 use crate::config::plan::HttpOptions;
@@ -24,7 +23,7 @@ use crate::inflate::{self, InflateError};
 /// Redirects followed at most, all of them to the same host.
 const REDIRECTS_MAX: usize = 5;
 
-/// A buffer that has grown beyond this is not kept.
+/// Buffers are kept up to this many bytes, all together.
 const KEPT_BUFFER_MAX: usize = 16 * 1024 * 1024;
 
 /// A longer header of an answer is not looked at.
@@ -45,20 +44,29 @@ pub enum HttpError {
     /// A compression that was not asked for.
     #[error("the body is compressed in a way that was not asked for")]
     Encoding,
+    /// A credential with a line break in it, say.
+    #[error("the credential holds a character that cannot stand in a header")]
+    Credential,
+    /// A scheme that no configured address has.
+    #[error("no configured address uses {0}")]
+    Scheme(String),
 }
 
 /// What ended a wait.
 #[derive(Debug)]
 pub enum Waited {
-    /// The request that was under way has its answer.
-    Answered(Result<Response, HttpError>),
+    /// This request has its answer.
+    Answered(Ticket, Result<Response, HttpError>),
     /// Somebody called [`Notify::notify_one`].
     Woken,
     /// The time is over.
     TimedOut,
 }
 
-type Pending = Pin<Box<dyn Future<Output = Result<Raw, HttpError>> + Send>>;
+tokio::task_local! {
+    /// Whether the request that this task makes may follow redirects.
+    static MAY_FOLLOW: bool;
+}
 
 /// An answer as it came over the wire.
 struct Raw {
@@ -68,16 +76,15 @@ struct Raw {
     body: Vec<u8>,
 }
 
-/// An HTTP client with room for one request.
+/// An HTTP client. Dropping it drops what is under way: it has no thread of its own.
 pub struct Http {
-    runtime: tokio::runtime::Runtime,
-    client: reqwest::Client,
-    pending: Option<Pending>,
+    under_way: JoinSet<(Ticket, Result<Raw, HttpError>)>,
+    clients: Clients,
     wake: Arc<Notify>,
     max_page: usize,
-    wire: Vec<u8>,
-    page: Vec<u8>,
+    buffers: Buffers,
     inflater: inflate::Inflater,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Http {
@@ -95,26 +102,156 @@ impl Http {
             )
         })?;
         Ok(Self {
-            runtime,
-            client: client(options)?,
-            pending: None,
+            under_way: JoinSet::new(),
+            clients: Clients::new(options)?,
             wake,
             max_page: options.max_page,
-            wire: Vec::new(),
-            page: Vec::new(),
+            buffers: Buffers::default(),
             inflater: inflate::Inflater::new(),
+            runtime,
         })
     }
 
-    /// Sends a request; its answer comes out of [`Http::wait`].
-    pub fn send(&mut self, spec: &RequestSpec) {
+    /// Sends a request; its answer comes out of [`Http::wait`] under its ticket, also if it cannot
+    /// be sent at all.
+    pub fn send(&mut self, ticket: Ticket, spec: &RequestSpec) {
+        let request = self.clients.request(spec);
+        let (wire, max_page) = (self.buffers.smallest(), self.max_page);
+        // A redirect would lose a credential in the query, or repeat it who knows where.
+        let in_query =
+            matches!(&spec.credential, Some(Credential { place: Placement::Query(_), .. }));
+        let exchange = MAY_FOLLOW.scope(!in_query, async move {
+            match request {
+                Ok(request) => (ticket, exchange(request, wire, max_page).await),
+                Err(error) => (ticket, Err(error)),
+            }
+        });
+        self.under_way.spawn_on(exchange, self.runtime.handle());
+    }
+
+    /// How many requests were sent and have not been answered yet.
+    pub fn in_flight(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Waits for an answer, a wake-up, or the end of the time; the wake-up wins.
+    ///
+    /// # Panics
+    /// If a request did.
+    pub fn wait(&mut self, at_most: Duration) -> Waited {
+        let (under_way, wake) = (&mut self.under_way, &self.wake);
+        let answered = self.runtime.block_on(async {
+            let answered = async {
+                match under_way.join_next().await {
+                    Some(answered) => answered,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = wake.notified() => Err(Waited::Woken),
+                answered = answered => Ok(answered),
+                () = tokio::time::sleep(at_most) => Err(Waited::TimedOut),
+            }
+        });
+        match answered {
+            Err(waited) => waited,
+            Ok(Ok((ticket, answer))) => {
+                Waited::Answered(ticket, answer.and_then(|raw| self.inflate(raw)))
+            }
+            // Nobody cancels single requests, so it can only be a panic: it goes on from here.
+            Ok(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn inflate(&mut self, raw: Raw) -> Result<Response, HttpError> {
+        let received_bytes = raw.body.len();
+        let body = if raw.gzip {
+            let mut page = self.buffers.largest();
+            let inflated = self.inflater.gunzip(&raw.body, &mut page, self.max_page);
+            self.buffers.keep(raw.body);
+            inflated?;
+            page
+        } else {
+            raw.body
+        };
+        Ok(Response { status: raw.status, headers: raw.headers, body, received_bytes })
+    }
+
+    /// Takes a body back, to read another one into.
+    pub fn recycle(&mut self, body: Vec<u8>) {
+        self.buffers.keep(body);
+    }
+}
+
+/// Buffers for later: what a page needs stays mapped, whatever else comes and goes.
+#[derive(Default)]
+struct Buffers {
+    /// By capacity, the smallest first.
+    kept: Vec<Vec<u8>>,
+    /// Their capacities together.
+    bytes: usize,
+}
+
+impl Buffers {
+    /// For a body as it comes over the wire: compressed, most likely.
+    fn smallest(&mut self) -> Vec<u8> {
+        if self.kept.is_empty() { Vec::new() } else { self.take(0) }
+    }
+
+    /// For a body that has been decompressed.
+    fn largest(&mut self) -> Vec<u8> {
+        self.kept.len().checked_sub(1).map_or_else(Vec::new, |last| self.take(last))
+    }
+
+    fn take(&mut self, index: usize) -> Vec<u8> {
+        let buffer = self.kept.remove(index);
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Keeps a buffer if there is room.
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let capacity = buffer.capacity();
+        if capacity == 0 || self.bytes + capacity > KEPT_BUFFER_MAX {
+            return;
+        }
+        let at = self.kept.partition_point(|kept| kept.capacity() < capacity);
+        self.kept.insert(at, buffer);
+        self.bytes += capacity;
+    }
+}
+
+/// One client for each scheme that is in use.
+struct Clients {
+    tls: Option<reqwest::Client>,
+    plain: Option<reqwest::Client>,
+}
+
+impl Clients {
+    fn new(options: &HttpOptions) -> Result<Self, ConfigError> {
+        let tls = options.tls.then(|| tls_client(options));
+        let plain = options.direct.then(|| plain_client(options));
+        Ok(Self { tls: tls.transpose()?, plain: plain.transpose()? })
+    }
+
+    /// The request that a spec describes.
+    fn request(&self, spec: &RequestSpec) -> Result<reqwest::RequestBuilder, HttpError> {
+        let scheme = spec.url.scheme();
+        let client = match scheme {
+            "https" => self.tls.as_ref(),
+            "http" => self.plain.as_ref(),
+            _ => None,
+        };
+        let client = client.ok_or_else(|| HttpError::Scheme(scheme.to_owned()))?;
         let mut url = spec.url.clone();
         if let Some(Credential { place: Placement::Query(name), value }) = &spec.credential {
             set_query(&mut url, name, value.expose());
         }
         let mut request = match spec.method {
-            Method::Get => self.client.get(url),
-            Method::Post => self.client.post(url),
+            Method::Get => client.get(url),
+            Method::Post => client.post(url),
         };
         if let Some(payload) = &spec.payload {
             if !spec.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
@@ -126,67 +263,13 @@ impl Http {
         for (name, value) in &spec.headers {
             request = request.header(name, value);
         }
-        if let Some(Credential { place: Placement::Header(name), value }) = &spec.credential
-            && let Ok(mut value) = HeaderValue::from_str(value.expose())
-        {
+        if let Some(Credential { place: Placement::Header(name), value }) = &spec.credential {
+            let value = HeaderValue::from_str(value.expose());
+            let mut value = value.map_err(|_| HttpError::Credential)?;
             value.set_sensitive(true);
             request = request.header(name, value);
         }
-        let mut wire = std::mem::take(&mut self.wire);
-        wire.clear();
-        self.pending = Some(Box::pin(exchange(request, wire, self.max_page)));
-    }
-
-    /// Whether a request is under way.
-    pub fn is_busy(&self) -> bool {
-        self.pending.is_some()
-    }
-
-    /// Waits for the answer, a wake-up, or the end of the time.
-    pub fn wait(&mut self, at_most: Duration) -> Waited {
-        let (pending, wake) = (&mut self.pending, &self.wake);
-        let answer = self.runtime.block_on(async {
-            let answered = async {
-                match pending.as_mut() {
-                    Some(pending) => pending.await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = wake.notified() => Err(Waited::Woken),
-                answer = answered => Ok(answer),
-                () = tokio::time::sleep(at_most) => Err(Waited::TimedOut),
-            }
-        });
-        match answer {
-            Err(waited) => waited,
-            Ok(answer) => {
-                self.pending = None;
-                Waited::Answered(answer.and_then(|raw| self.inflate(raw)))
-            }
-        }
-    }
-
-    fn inflate(&mut self, raw: Raw) -> Result<Response, HttpError> {
-        let received_bytes = raw.body.len();
-        let body = if raw.gzip {
-            let mut page = std::mem::take(&mut self.page);
-            let inflated = self.inflater.gunzip(&raw.body, &mut page, self.max_page);
-            self.wire = raw.body;
-            inflated?;
-            page
-        } else {
-            raw.body
-        };
-        Ok(Response { status: raw.status, headers: raw.headers, body, received_bytes })
-    }
-
-    /// Takes a body back, to read the next one into.
-    pub fn recycle(&mut self, body: Vec<u8>) {
-        if body.capacity() <= KEPT_BUFFER_MAX && body.capacity() > self.page.capacity() {
-            self.page = body;
-        }
+        Ok(request)
     }
 }
 
@@ -229,7 +312,7 @@ fn transport(error: reqwest::Error) -> HttpError {
     } else if error.is_connect() {
         "no connection"
     } else if error.is_redirect() {
-        "a redirect to another host, or too many"
+        "a redirect: to another host, too many, or with a credential in the query"
     } else {
         "the exchange broke off"
     };
@@ -242,20 +325,15 @@ fn transport(error: reqwest::Error) -> HttpError {
     HttpError::Transport(format!("{kind} ({cause})"))
 }
 
-fn client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
-    // Another instance, or the host's own use of rustls, may have installed one: any will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("lookback/", env!("CARGO_PKG_VERSION")))
-        .timeout(options.timeout)
-        .connect_timeout(options.connect_timeout)
-        .redirect(same_host())
-        .min_tls_version(reqwest::tls::Version::TLS_1_2)
-        .danger_accept_invalid_certs(!options.tls_verify)
-        .danger_accept_invalid_hostnames(!options.tls_verify);
-    if options.direct {
-        builder = builder.no_proxy();
-    } else if let Some(proxy) = &options.proxy {
+/// For plain http. It is spoken with this machine only, so never through a proxy, not even the
+/// environment's; and it needs none of the system's certificates, which not every machine has.
+fn plain_client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
+    build(with_own_files(options, client(options).no_proxy().tls_certs_only([]))?)
+}
+
+fn tls_client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
+    let mut builder = client(options).https_only(true);
+    if let Some(proxy) = &options.proxy {
         let proxy = reqwest::Proxy::all(proxy.expose()).map_err(|_| {
             ConfigError::new(
                 "proxy",
@@ -265,9 +343,31 @@ fn client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
         })?;
         builder = builder.proxy(proxy);
     }
-    if !options.tls {
-        builder = builder.tls_certs_only([]);
-    }
+    build(with_own_files(options, builder)?)
+}
+
+/// What both clients have in common.
+fn client(options: &HttpOptions) -> reqwest::ClientBuilder {
+    // Another instance, or the host's own use of rustls, may have installed one: any will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("lookback/", env!("CARGO_PKG_VERSION")))
+        .timeout(options.timeout)
+        .connect_timeout(options.connect_timeout)
+        .redirect(same_host())
+        // The page before may have had a token in its query.
+        .referer(false)
+        .min_tls_version(reqwest::tls::Version::TLS_1_2)
+        .danger_accept_invalid_certs(!options.tls_verify)
+        .danger_accept_invalid_hostnames(!options.tls_verify)
+}
+
+/// Adds the user's own certificates. Plain http has no use for them, but a file that will not do is
+/// a mistake all the same.
+fn with_own_files(
+    options: &HttpOptions,
+    mut builder: reqwest::ClientBuilder,
+) -> Result<reqwest::ClientBuilder, ConfigError> {
     if let Some(path) = &options.tls_ca_file {
         let pem = read("tls_ca_file", path)?;
         let certificates =
@@ -288,6 +388,10 @@ fn client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
         })?;
         builder = builder.identity(identity);
     }
+    Ok(builder)
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ConfigError> {
     builder.build().map_err(|error| {
         let problem = format!("the HTTP client cannot be made ({})", transport(error));
         ConfigError::new(
@@ -308,10 +412,15 @@ fn read(property: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
 /// Follows redirects on the host that was asked, and to no other.
 fn same_host() -> reqwest::redirect::Policy {
     reqwest::redirect::Policy::custom(|attempt| {
+        let may_follow = MAY_FOLLOW.try_with(|may| *may).unwrap_or(false);
         let first = attempt.previous().first().and_then(Origin::of);
-        if attempt.previous().len() > REDIRECTS_MAX || first != Origin::of(attempt.url()) {
+        let is_same = first == Origin::of(attempt.url());
+        if !may_follow || !is_same || attempt.previous().len() > REDIRECTS_MAX {
             return attempt.error("not followed");
         }
         attempt.follow()
     })
 }
+
+#[cfg(test)]
+mod tests;

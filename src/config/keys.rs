@@ -67,6 +67,36 @@ pub const KEYS: &[Key] = &[
     secret("client_secret", "OAuth 2.0 client credentials: the secret"),
     key("client_secret_file", "", "a file that holds the secret, read again for every token"),
     key(
+        "certificate_file",
+        "",
+        "a certificate (PEM) instead of a secret: the application signs an assertion; read again for every token",
+    ),
+    key(
+        "certificate_key_file",
+        "",
+        "its RSA key (PEM, not encrypted); default: it is in `certificate_file`",
+    ),
+    key(
+        "federated_token_file",
+        "",
+        "workload identity federation: the token in this file is the assertion; read again for every token",
+    ),
+    key(
+        "managed_identity",
+        "off",
+        "the machine's metadata service gives the token; `client_id` then selects one of its identities",
+    ),
+    secret(
+        "token",
+        "a fixed API token, sent as the definition says; for HTTP basic `user:password`",
+    ),
+    key("token_file", "", "a file that holds it, read again every few minutes"),
+    key(
+        "cloud",
+        "global",
+        "`global`, `gcc`, `gcc_high`, `dod` or `china`: the hosts for login and API, where the definition has them",
+    ),
+    key(
         "base_url",
         "",
         "overrides the definition's API address; plain http only to a loopback address",
@@ -88,19 +118,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Properties that later versions will understand. Setting one is refused: silence would mislead.
-pub const PLANNED: &[&str] = &[
-    "dedup_on",
-    "provenance",
-    "certificate_file",
-    "certificate_key_file",
-    "federated_token_file",
-    "managed_identity",
-    "token",
-    "token_file",
-    "cloud",
-    "node",
-    "lease",
-];
+pub const PLANNED: &[&str] = &["dedup_on", "provenance", "node", "lease"];
 
 /// The row of a property.
 pub fn find(name: &str) -> Option<&'static Key> {

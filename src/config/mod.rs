@@ -1,14 +1,18 @@
 //! From the strings of a Fluent Bit config to a validated [`Plan`]. Pure but for [`load`].
 
+mod access;
 pub mod cloud;
+mod hosts;
 pub mod keys;
 pub mod load;
 pub mod plan;
+mod property;
 pub mod raw;
 pub mod secret;
 pub mod sweeps;
 pub mod units;
 mod validate;
+mod values;
 
 pub use plan::Plan;
 pub use raw::Raw;

@@ -1,14 +1,16 @@
 //! A validated configuration: what one instance is to do. [`Plan::new`] is in `validate`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
+use super::cloud::Cloud;
 use super::sweeps::{self, Sweep};
 use super::{Secret, units};
 use crate::api::definition::{Audience, Definition};
-use crate::api::request::Placement;
+use crate::api::request::{self, Placement};
 use crate::api::template::Values;
 use crate::model::Timestamp;
 
@@ -19,6 +21,8 @@ pub struct Plan {
     pub definition: Definition,
     /// The source's name.
     pub source: String,
+    /// Whose hosts are asked.
+    pub cloud: Cloud,
     /// What fills the definition's templates.
     pub values: Values,
     /// The API's address.
@@ -176,11 +180,12 @@ pub struct HttpOptions {
     pub connect_timeout: Duration,
     /// A larger body, after decompression, is an error.
     pub max_page: usize,
-    /// Whether no proxy is used, not even the environment's: plain http must not leave the machine.
+    /// Whether some server is asked over plain http: by no proxy, not even the environment's, since
+    /// what is not encrypted must not leave the machine.
     pub direct: bool,
-    /// Whether any server is asked over TLS; if none is, a machine without certificates will do.
+    /// Whether some server is asked over TLS; if none is, a machine without certificates will do.
     pub tls: bool,
-    /// A proxy, which may carry credentials.
+    /// A proxy for what goes over TLS. It may carry credentials.
     pub proxy: Option<Secret>,
     /// Whether certificates are verified.
     pub tls_verify: bool,
@@ -203,11 +208,12 @@ impl Plan {
         };
         let login = self.access.as_ref().map_or("none".to_owned(), |access| access.login.summary());
         format!(
-            "api={} source={} base_url={} login=[{login}] interval={} window={} sweeps=[{}] widen=[{widen}] \
+            "api={} source={} cloud={} base_url={} login=[{login}] interval={} window={} sweeps=[{}] widen=[{widen}] \
              drift_alert={} format=[{format}] health_tag={} heartbeat={} batch_size={} tick_bytes={} \
              commit_delay={} rate_limit={}/m timeout={} max_page={} tls_verify={} db={}",
             self.definition.name,
             self.source,
+            self.cloud,
             self.base_url,
             units::show(schedule.interval),
             units::show(schedule.window),
@@ -229,23 +235,36 @@ impl Plan {
 
 impl Login {
     /// What it is, secrets masked.
-    fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         match self {
-            Self::Fixed(_) => "token ***".to_owned(),
-            Self::Basic { user: None, .. } => "basic ***".to_owned(),
-            Self::Basic { user: Some(user), .. } => format!("basic '{user}' ***"),
+            Self::Fixed(token) => format!("token {token}"),
+            Self::Basic { user: None, secret } => format!("basic {secret}"),
+            Self::Basic { user: Some(user), secret } => format!("basic '{user}' {secret}"),
             Self::OAuth(oauth) => {
                 let client = oauth.client_id.as_deref().unwrap_or("the machine itself");
                 let proof = match &oauth.proof {
-                    Proof::Secret(_) => "secret ***".to_owned(),
-                    Proof::Certificate { certificate, .. } => {
-                        format!("certificate {}", certificate.display())
+                    Proof::Secret(secret) => format!("secret {secret}"),
+                    Proof::Certificate { certificate, key } => {
+                        format!("certificate {}, key {}", certificate.display(), key.display())
                     }
                     Proof::Federated(path) => format!("federated by {}", path.display()),
                     Proof::Metadata => "managed identity".to_owned(),
                 };
-                format!("client '{client}' at {}, {proof}", oauth.token_url)
+                format!(
+                    "client '{client}' at {}, {proof}",
+                    request::without_query(&oauth.token_url)
+                )
             }
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    /// Its file, if it is in one; else nothing of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(_) => f.write_str("***"),
+            Self::File(path) => path.display().fmt(f),
         }
     }
 }

@@ -18,6 +18,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Whether it can stand in a header: printable ASCII, and at least a character of it.
+    pub fn is_printable(&self) -> bool {
+        !self.0.is_empty() && self.0.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    }
 }
 
 impl fmt::Debug for Secret {

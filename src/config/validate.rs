@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::plan::{
-    Access, Format, HttpOptions, Login, OAuth, Plan, Proof, Schedule, SecretSource, Start, Widen,
-};
-use super::{ConfigError, Raw, Secret, keys, sweeps, units};
-use crate::api::definition::{Auth, Definition};
-use crate::api::request::{PageOf, Placement, Requests};
-use crate::api::template::{self, Values};
-use crate::api::{origin, request};
-use crate::model::{TimeRange, Timestamp};
+use super::hosts::Hosts;
+use super::plan::{Format, HttpOptions, Login, Plan, Schedule, Start, Widen};
+use super::property::{at_least, at_least_a_second, optional, parsed};
+use super::{ConfigError, Raw, Secret, access, keys, sweeps, units, values};
+use crate::api::definition::Definition;
+use crate::api::request;
+use crate::api::template::Values;
+use crate::model::Timestamp;
 
 /// The least there can be: smaller batches would be all overhead.
 const BATCH_MIN: usize = 4 * 1024;
@@ -26,9 +25,11 @@ impl Plan {
     /// The first property that is missing, bad, or cannot work together with another.
     pub fn new(raw: &Raw, definition: Definition) -> Result<Self, ConfigError> {
         refuse_planned(raw)?;
-        let values = template_values(raw, &definition)?;
-        let base_url = endpoint(raw, "base_url", &definition.base_url, &values)?;
-        try_templates(&base_url, &definition, &values)?;
+        let values = values::collect(raw, &definition)?;
+        let hosts = Hosts::choose(raw, &definition, &values)?;
+        let (cloud, base_url) = (hosts.cloud, hosts.base_url()?);
+        values::require_for_requests(&definition, &values)?;
+        let access = access::access(raw, &definition, &hosts)?;
         let schedule = schedule(raw, &definition)?;
         let batch_size = at_least(raw, "batch_size", BATCH_MIN)?;
         let tick_bytes = at_least(raw, "tick_bytes", BATCH_MIN)?;
@@ -39,7 +40,6 @@ impl Plan {
                 "raise tick_bytes or lower batch_size",
             ));
         }
-        let access = access(raw, &definition, &values)?;
         let token_url = access.as_ref().and_then(|access| match &access.login {
             Login::OAuth(oauth) => Some(&oauth.token_url),
             Login::Fixed(_) | Login::Basic { .. } => None,
@@ -54,7 +54,8 @@ impl Plan {
             commit_delay: at_least_a_second(raw, "commit_delay")?,
             http: http(raw, &schemes)?,
             access,
-            parts: request::parts(&definition, &values),
+            cloud,
+            parts: parts(&definition, &values)?,
             definition,
             values,
             base_url,
@@ -74,101 +75,16 @@ fn refuse_planned(raw: &Raw) -> Result<(), ConfigError> {
     }
 }
 
-/// A property that has a default, parsed.
-fn parsed<T>(
-    raw: &Raw,
-    name: &str,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<T, ConfigError> {
-    let text = raw.get_or_default(name).unwrap_or("");
-    parse(text).map_err(|expected| ConfigError::new(name, format!("found '{text}'"), expected))
-}
-
-/// A property without a default, parsed if it is set.
-fn optional<T>(
-    raw: &Raw,
-    name: &str,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<Option<T>, ConfigError> {
-    raw.get_or_default(name).map(|_| parsed(raw, name, parse)).transpose()
-}
-
-fn at_least(raw: &Raw, name: &str, min: usize) -> Result<usize, ConfigError> {
-    let value = parsed(raw, name, units::size)?;
-    if value < min {
-        return Err(ConfigError::new(
-            name,
-            format!("found {value}"),
-            format!("set at least {min}"),
-        ));
-    }
-    Ok(value)
-}
-
-fn at_least_a_second(raw: &Raw, name: &str) -> Result<Duration, ConfigError> {
-    let value = parsed(raw, name, units::duration)?;
-    if value.is_zero() {
-        return Err(ConfigError::new(name, "found 0", "set at least 1s"));
-    }
-    Ok(value)
-}
-
-fn required<'r>(raw: &'r Raw, name: &str, why: &str) -> Result<&'r str, ConfigError> {
-    raw.get(name).ok_or_else(|| ConfigError::new(name, "is missing", why))
-}
-
-fn template_values(raw: &Raw, definition: &Definition) -> Result<Values, ConfigError> {
-    let mut values = Values::default();
-    for name in ["tenant", "client_id"] {
-        if let Some(value) = raw.get(name) {
-            values.set(name, value);
+/// What there is to walk over: a list that names nothing would read nothing, without a word.
+fn parts(definition: &Definition, values: &Values) -> Result<Vec<Option<String>>, ConfigError> {
+    let parts = request::parts(definition, values);
+    match &definition.for_each {
+        Some(each) if parts.is_empty() => {
+            let mend = "set at least one, comma separated";
+            Err(ConfigError::new(&each.parameter, "names nothing", mend))
         }
+        _ => Ok(parts),
     }
-    for (name, parameter) in &definition.parameters {
-        let default = parameter
-            .default
-            .as_ref()
-            .and_then(|default| default.fill(&values, template::verbatim).ok());
-        if let Some(value) = raw.get(name).map(str::to_owned).or(default) {
-            values.set(name, value);
-        }
-    }
-    Ok(values)
-}
-
-/// Fills the request's templates once, so that no poll can fail to.
-fn try_templates(
-    base_url: &Url,
-    definition: &Definition,
-    values: &Values,
-) -> Result<(), ConfigError> {
-    let requests = Requests { base: base_url, definition, values };
-    let moment = Timestamp::from_secs(0);
-    let range = TimeRange::new(moment, moment);
-    for part in request::parts(definition, values) {
-        let page = PageOf { range, part: part.as_deref(), position: None, endless: false };
-        requests.page(page).map_err(|problem| {
-            ConfigError::new("api", problem, "set it, or mend the definition")
-        })?;
-    }
-    Ok(())
-}
-
-fn endpoint(
-    raw: &Raw,
-    name: &str,
-    default: &template::Template,
-    values: &Values,
-) -> Result<Url, ConfigError> {
-    let text = match raw.get(name) {
-        Some(text) => text.to_owned(),
-        None => default.fill(values, template::percent).map_err(|problem| {
-            ConfigError::new(name, problem, "set it, or the property that it names")
-        })?,
-    };
-    origin::endpoint(&text).map_err(|problem| {
-        ConfigError::new(name, problem, "set an https URL, or an http one to a loopback address")
-    })
 }
 
 fn source(raw: &Raw, definition: &Definition, base_url: &Url) -> String {
@@ -177,43 +93,6 @@ fn source(raw: &Raw, definition: &Definition, base_url: &Url) -> String {
     }
     let host = base_url.host_str().unwrap_or("unknown");
     format!("{}/{}", definition.name, raw.get("tenant").unwrap_or(host))
-}
-
-fn access(
-    raw: &Raw,
-    definition: &Definition,
-    values: &Values,
-) -> Result<Option<Access>, ConfigError> {
-    let Auth::OAuth2 { token_url, audience } = &definition.auth else {
-        return Ok(None);
-    };
-    let client_id = required(raw, "client_id", "set the application's id")?.to_owned();
-    let secret = match (raw.get("client_secret"), raw.get("client_secret_file")) {
-        (Some(value), None) => SecretSource::Value(Secret::new(value.to_owned())),
-        (None, Some(path)) => SecretSource::File(PathBuf::from(path)),
-        (Some(_), Some(_)) => {
-            let mend = "remove client_secret or client_secret_file";
-            return Err(ConfigError::new(
-                "client_secret",
-                "two ways to authenticate are set",
-                mend,
-            ));
-        }
-        (None, None) => {
-            let mend = "set client_secret or client_secret_file";
-            return Err(ConfigError::new("client_secret", "is missing", mend));
-        }
-    };
-    Ok(Some(Access {
-        place: Placement::Header("Authorization".to_owned()),
-        prefix: "Bearer ".to_owned(),
-        login: Login::OAuth(OAuth {
-            token_url: endpoint(raw, "token_url", token_url, values)?,
-            client_id: Some(client_id),
-            proof: Proof::Secret(secret),
-            audience: audience.clone(),
-        }),
-    }))
 }
 
 fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError> {
@@ -380,10 +259,14 @@ mod tests {
         assert_eq!(plan.schedule.interval, Duration::from_secs(180));
         assert_eq!(plan.schedule.window, plan.definition.window);
         assert_eq!(plan.schedule.start, Start::Back(plan.definition.window));
-        assert_eq!(
-            plan.login.unwrap().token_url.as_str(),
-            "https://login.microsoftonline.com/contoso/oauth2/v2.0/token"
-        );
+        assert!(plan.http.tls && !plan.http.direct);
+        let summary = plan.summary();
+        for shown in [
+            "cloud=global base_url=https://graph.microsoft.com/ ",
+            "login=[client 'app' at https://login.microsoftonline.com/contoso/oauth2/v2.0/token, secret ***]",
+        ] {
+            assert!(summary.contains(shown), "{summary}");
+        }
     }
 
     #[test]
@@ -407,7 +290,9 @@ mod tests {
             (&[("base_url", "http://graph.example")], "base_url"),
             (&[("token_url", "http://login.example")], "token_url"),
             (&[("format", "xml")], "format"),
-            (&[("managed_identity", "on")], "managed_identity"),
+            (&[("managed_identity", "on")], "client_secret"),
+            (&[("cloud", "dod")], "cloud"),
+            (&[("provenance", "record")], "provenance"),
             (&[("tick_bytes", "1M")], "tick_bytes"),
             (&[("rate_limit", "0")], "rate_limit"),
             (&[("commit_delay", "0s")], "commit_delay"),

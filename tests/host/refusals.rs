@@ -36,7 +36,9 @@ fn bad_properties_are_refused_in_one_line() {
         ("timeout", "-1s", &["timeout", "-1s", "90s"]),
         ("tls_ca_file", "/no/such/ca.pem", &["tls_ca_file", "/no/such/ca.pem"]),
         ("db", nowhere, &["db", nowhere, "writable"]),
-        ("token", SECRET, &["token", "not supported"]),
+        ("token", SECRET, &["token", "entra_signins", "remove it"]),
+        ("cloud", "mars", &["cloud", "mars", "gcc_high"]),
+        ("managed_identity", "on", &["client_secret", "managed_identity", "two ways"]),
     ];
     for (name, value, words) in cases {
         let before = bench.log().len();

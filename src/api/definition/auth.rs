@@ -100,7 +100,7 @@ impl Auth {
             Kind::Basic => Self::Basic,
             Kind::Header => Self::Header {
                 name: header_name(named(name)?)?,
-                prefix: prefix.unwrap_or_default(),
+                prefix: printable(prefix.unwrap_or_default())?,
             },
             Kind::Query => Self::Query { name: named(name)? },
             Kind::OAuth2 => Self::OAuth2 {
@@ -113,6 +113,13 @@ impl Auth {
             },
         })
     }
+}
+
+fn printable(prefix: String) -> Result<String, String> {
+    if !prefix.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(format!("expected a 'prefix' of printable ASCII, found '{prefix}'"));
+    }
+    Ok(prefix)
 }
 
 /// The name of an HTTP header.

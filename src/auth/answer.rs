@@ -1,13 +1,9 @@
-//! OAuth 2.0 client credentials, in the dialects of version 1 and 2: the request and its answer.
+//! A login service's answer, in the dialects of version 1 and 2 of OAuth.
 
 use std::time::Duration;
 
-use crate::api::RequestSpec;
-use crate::api::definition::{Audience, Method};
 use crate::api::page::{self, Failure, FailureKind, Response};
-use crate::api::request::{FORM, Payload};
 use crate::config::Secret;
-use crate::config::plan::OAuth;
 use crate::json::{self, Pointer, Scalar};
 use crate::model::Timestamp;
 use crate::poll::tokens::Grant;
@@ -17,27 +13,6 @@ const LIFE_DEFAULT: Duration = Duration::from_secs(3_600);
 
 /// A longer token is refused.
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
-
-/// The request for a token.
-pub fn request(login: &OAuth, secret: &Secret) -> RequestSpec {
-    let (key, audience) = match &login.audience {
-        Audience::Scope(scope) => ("scope", scope),
-        Audience::Resource(resource) => ("resource", resource),
-    };
-    let form = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "client_credentials")
-        .append_pair("client_id", login.client_id.as_deref().unwrap_or(""))
-        .append_pair("client_secret", secret.expose())
-        .append_pair(key, audience)
-        .finish();
-    RequestSpec {
-        method: Method::Post,
-        url: login.token_url.clone(),
-        headers: Vec::new(),
-        credential: None,
-        payload: Some(Payload { content_type: FORM, text: Secret::new(form) }),
-    }
-}
 
 /// The token in an answer.
 ///

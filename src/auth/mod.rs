@@ -1,0 +1,127 @@
+//! How a source comes by its token: from its configuration, a file, or a login service. Reads files,
+//! sends nothing: what is to be asked of whom is handed back.
+
+mod answer;
+mod assertion;
+mod file;
+mod form;
+mod metadata;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+pub use answer::grant;
+
+use crate::api::RequestSpec;
+use crate::api::page::{Failure, FailureKind};
+use crate::config::plan::{Login, OAuth, Proof, SecretSource};
+use crate::config::{ConfigError, Secret};
+use crate::model::Timestamp;
+use crate::poll::tokens::Grant;
+
+/// A token in a file is read again this often, so that it can be exchanged.
+const FILE_LIFE: Duration = Duration::from_secs(300);
+
+/// A token in the configuration cannot change.
+const VALUE_LIFE: Duration = Duration::from_secs(86_400);
+
+/// How to go on to a token.
+#[derive(Debug)]
+pub enum Acquire {
+    /// Here it is.
+    Granted(Grant),
+    /// Send this; [`grant`] finds the token in the answer.
+    Ask(Box<RequestSpec>),
+}
+
+/// Goes for a token as far as it can be done without the network.
+///
+/// # Errors
+/// If a file cannot be read or does not hold what it should. It may pass: the file may come later.
+/// Names the property and the path, never what the file holds.
+pub fn acquire(login: &Login, now: Timestamp) -> Result<Acquire, Failure> {
+    let acquired = match login {
+        Login::Fixed(source) => fixed(source).map(|token| granted(token, source)),
+        Login::Basic { user, secret } => {
+            basic(user.as_deref(), secret).map(|token| granted(token, secret))
+        }
+        Login::OAuth(oauth) => ask(oauth, now).map(|spec| Acquire::Ask(Box::new(spec))),
+    };
+    acquired.map_err(|error| Failure {
+        kind: FailureKind::Transient,
+        status: 0,
+        error: error.to_string(),
+    })
+}
+
+/// Checks what never heals by itself: that a certificate and its key are there, fit each other, and
+/// can sign. Files that hold a token or a secret may still come: without them, [`acquire`] fails.
+///
+/// # Errors
+/// The property whose file will not do.
+pub fn check(login: &Login) -> Result<(), ConfigError> {
+    match login {
+        Login::OAuth(OAuth { proof: Proof::Certificate { certificate, key }, .. }) => {
+            assertion::Signer::load(certificate, key).map(drop)
+        }
+        Login::Fixed(_) | Login::Basic { .. } | Login::OAuth(_) => Ok(()),
+    }
+}
+
+fn granted(token: Secret, source: &SecretSource) -> Acquire {
+    let expires_in = match source {
+        SecretSource::Value(_) => VALUE_LIFE,
+        SecretSource::File(_) => FILE_LIFE,
+    };
+    Acquire::Granted(Grant { token, expires_in })
+}
+
+fn fixed(source: &SecretSource) -> Result<Secret, ConfigError> {
+    let token = file::secret("token_file", source)?;
+    if !token.is_printable() {
+        let problem = format!("'{source}' holds a character that cannot stand in a header");
+        return Err(ConfigError::new("token_file", problem, "leave printable ASCII in it"));
+    }
+    Ok(token)
+}
+
+fn basic(user: Option<&str>, source: &SecretSource) -> Result<Secret, ConfigError> {
+    let pair = match user {
+        Some(user) => {
+            let password = file::secret("client_secret_file", source)?;
+            Zeroizing::new(format!("{user}:{}", password.expose()))
+        }
+        None => {
+            let pair = file::secret("token_file", source)?;
+            if !pair.expose().contains(':') {
+                let problem = format!("'{source}' holds no colon");
+                return Err(ConfigError::new("token_file", problem, "put user:password into it"));
+            }
+            Zeroizing::new(pair.expose().to_owned())
+        }
+    };
+    Ok(Secret::new(STANDARD.encode(pair.as_bytes())))
+}
+
+fn ask(oauth: &OAuth, now: Timestamp) -> Result<RequestSpec, ConfigError> {
+    Ok(match &oauth.proof {
+        Proof::Secret(source) => {
+            form::with_secret(oauth, &file::secret("client_secret_file", source)?)
+        }
+        Proof::Certificate { certificate, key } => {
+            let signer = assertion::Signer::load(certificate, key)?;
+            form::with_assertion(oauth, &signer.assertion(oauth, now)?)
+        }
+        Proof::Federated(path) => {
+            let source = SecretSource::File(path.clone());
+            form::with_assertion(oauth, &file::secret("federated_token_file", &source)?)
+        }
+        Proof::Metadata => metadata::request(oauth),
+    })
+}
+
+#[cfg(test)]
+mod tests;
