@@ -291,7 +291,7 @@ mod tests {
             (&[("token_url", "http://login.example")], "token_url"),
             (&[("format", "xml")], "format"),
             (&[("managed_identity", "on")], "client_secret"),
-            (&[("cloud", "dod")], "cloud"),
+            (&[("cloud", "mars")], "cloud"),
             (&[("provenance", "record")], "provenance"),
             (&[("tick_bytes", "1M")], "tick_bytes"),
             (&[("rate_limit", "0")], "rate_limit"),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use crate::auth;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Plan, load};
 use crate::model::Now;
@@ -51,6 +52,9 @@ impl Worker {
     /// another instance has.
     pub fn start(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let plan = Arc::new(load::plan(lookup)?);
+        if let Some(access) = &plan.access {
+            auth::check(&access.login)?;
+        }
         let lock = SourceLock::take(&plan.db, &plan.source).map_err(|e| refusal(&plan, &e))?;
         let clock = Clock::start();
         let shared = Arc::new(Shared::new(clock));

@@ -54,7 +54,9 @@ fn input(bench: &Bench, api: &str) -> InputSpec {
         .set("db", bench.path("lookback.db").display());
     match api {
         "okta_system_log" => input.set("token", TOKEN),
-        api if api.ends_with("github_audit_log.yaml") => input.set("token", TOKEN).set("org", "acme"),
+        api if api.ends_with("github_audit_log.yaml") => {
+            input.set("token", TOKEN).set("org", "acme")
+        }
         api => {
             let token_url = match api {
                 "aad_graph_signins" => format!("{url}/contoso/oauth2/token?api-version=1.0"),
@@ -95,7 +97,6 @@ fn deliver(apis: &[&str]) -> Bench {
         bench.assert_exactly(name, |event| shows(name, event));
     }
     let stats = bench.simulator.stats();
-    assert_eq!(stats.requests_during_retry_after, 0, "{stats:?}");
     assert!(stats.faults.values().sum::<u64>() > 0, "{stats:?}");
     bench
 }
@@ -134,7 +135,8 @@ fn blobs_deliver_every_event_once_and_none_is_fetched_again() {
 
 #[test]
 fn an_endless_link_delivers_every_event_once() {
-    deliver(&["okta_system_log"]);
+    let bench = deliver(&["okta_system_log"]);
+    assert_eq!(bench.simulator.stats().requests_during_retry_after, 0);
 }
 
 #[test]
@@ -175,7 +177,7 @@ fn two_tenants_share_one_state_and_keep_their_ids_apart() {
     let tenant = |name: &str| {
         let token_url = format!("{}/{name}/oauth2/v2.0/token", bench.simulator.url());
         let mut input = with(input(&bench, "o365_management"), "tenant", name);
-        input.name = name.to_owned();
+        (input.name, input.tag) = (name.to_owned(), name.to_owned());
         with(input, "token_url", token_url)
     };
     let host = bench.start(vec![tenant("contoso"), tenant("fabrikam")]);

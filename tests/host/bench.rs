@@ -242,7 +242,13 @@ impl Bench {
         let (mut truth, delivered) = (self.simulator.truth(), self.delivered_by(input));
         truth.retain(|event| shows(event));
         let lost = missing(&truth, &delivered);
-        assert!(lost.is_empty(), "{input}: {} of {} lost: {:?}", lost.len(), truth.len(), &lost[..1]);
+        assert!(
+            lost.is_empty(),
+            "{input}: {} of {} lost: {:?}",
+            lost.len(),
+            truth.len(),
+            &lost[..1]
+        );
         let twice: Vec<_> = delivered.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "{input}: {} of {} came twice", twice.len(), truth.len());
         assert_eq!(delivered.len(), truth.len(), "{input}: ids that never happened");

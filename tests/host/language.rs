@@ -110,8 +110,7 @@ fn every_way_of_writing_moments_is_read_and_written() {
 #[test]
 fn an_event_is_known_by_several_values_or_by_its_bytes() {
     let by = |id: &str| paged("link", "{link: /links/next}").replace("id: /id", id);
-    let (bench, host) =
-        deliver(&[("several", by("id: [/host, /seq]")), ("bytes", by("id: hash"))]);
+    let (bench, host) = deliver(&[("several", by("id: [/host, /seq]")), ("bytes", by("id: hash"))]);
     assert!(!bench.has_health("record_rejected"));
     bench.stop(host);
 }
@@ -121,7 +120,7 @@ fn a_mistake_in_a_definition_refuses_to_start_with_its_place() {
     let bench = bench();
     let definition = paged("link", "{link: /links/next}").replace("id: /id", "id: id");
     assert!(bench.try_start(vec![input(&bench, "in", &definition)]).is_err());
-    let expected = "line 11, column 5: expected a JSON pointer";
+    let expected = "line 10, column 5: expected a JSON pointer";
     assert!(bench.has_logged(expected), "{:#?}", bench.log());
 }
 

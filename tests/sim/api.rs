@@ -292,8 +292,9 @@ fn blobs(events: &[Happening]) -> Vec<Blob> {
     }
     let mut blobs: Vec<Blob> = blobs.into_values().collect();
     for number in 1..blobs.len() {
-        let again: Vec<usize> =
-            blobs[number - 1].events.iter().copied().filter(|index| index % 10 == 0).collect();
+        let before = &blobs[number - 1];
+        let own = |index: &usize| index % 10 == 0 && events[*index].selected == before.made;
+        let again: Vec<usize> = before.events.iter().copied().filter(own).collect();
         blobs[number].events.extend(again);
     }
     blobs

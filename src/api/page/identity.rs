@@ -7,16 +7,17 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use crate::json::Scalar;
 use crate::model::IdHash;
 
-/// Things of different kinds with the same id are different things: their hashes begin with this.
-#[derive(Clone, Copy, Debug)]
+/// What an id is about: an event and a blob with the same id are different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// An event, by its id.
-    Event = 1,
-    /// An event, by its bytes.
-    Bytes = 2,
-    /// A blob, by its id.
-    Blob = 3,
+    /// An event.
+    Event,
+    /// A blob.
+    Blob,
 }
+
+/// What the hash of a blob begins with: nothing that an event's can begin with.
+const BLOB: u8 = 0x80;
 
 /// Hashes with the key of the state.
 #[derive(Clone, Copy)]
@@ -31,7 +32,7 @@ impl Identity {
 
     /// The hash of a record's own bytes.
     pub(super) fn of_bytes(&self, raw: &str) -> IdHash {
-        let mut hasher = self.hasher(Kind::Bytes);
+        let mut hasher = self.hasher(Kind::Event);
         hasher.write(raw.as_bytes());
         finish(&hasher)
     }
@@ -58,7 +59,9 @@ impl Identity {
 
     fn hasher(&self, kind: Kind) -> SipHasher24 {
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u8(kind as u8);
+        if kind == Kind::Blob {
+            hasher.write_u8(BLOB);
+        }
         hasher
     }
 }

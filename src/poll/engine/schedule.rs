@@ -12,7 +12,10 @@ use crate::poll::planner::{self, LivePlan, LiveRules};
 use crate::poll::progress::Mark;
 use crate::poll::ranges;
 use crate::poll::report::Report;
-use crate::poll::walk::Walk;
+use crate::poll::walk::{Blob, Walk};
+
+/// A blob that another lane has asked for is looked at again so much later.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What will lie past the API's reach before the request is there is not asked for.
 const EDGE: Duration = Duration::from_secs(60);
@@ -211,9 +214,22 @@ impl Engine {
         let Plan { base_url: base, definition, values, parts, .. } = self.plan.as_ref();
         let requests = Requests { base, definition, values };
         let mut blob = walk.take_blob(now.mono);
-        while let Some(read) = blob.take_if(|blob| self.dedup.holds(blob.key)) {
-            // Another lane was faster.
-            walk.done(read.key);
+        // Another lane may have been faster, or be about to be.
+        let under_way = |key| {
+            let blobs = self.asked.values().filter_map(|asked| match &asked.what {
+                What::Blob(blob) => Some(blob.key),
+                What::Page | What::Setup => None,
+            });
+            blobs.into_iter().any(|other| other == key)
+        };
+        loop {
+            match blob {
+                Some(read) if self.dedup.holds(read.key) => walk.done(read.key),
+                Some(other) if under_way(other.key) => {
+                    walk.put_back(Blob { not_before: now.mono + LOOK_AGAIN, ..other });
+                }
+                _ => break,
+            }
             blob = walk.take_blob(now.mono);
         }
         let (spec, what, reads) = if let Some(blob) = blob {
