@@ -236,6 +236,8 @@ fn http(raw: &Raw, schemes: &[&str]) -> Result<HttpOptions, ConfigError> {
 mod tests {
     use super::*;
     use crate::api::catalog;
+    use crate::api::definition::Auth;
+    use crate::config::cloud::Cloud;
 
     const GOOD: &[(&str, &str)] = &[
         ("api", "entra_signins"),
@@ -302,6 +304,33 @@ mod tests {
             (&[("proxy", "nonsense")], "proxy"),
         ] {
             assert_eq!(plan(changes).unwrap_err().property, property, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn every_built_in_definition_makes_a_plan_in_each_of_its_clouds() {
+        for (name, _) in catalog::BUILT_IN {
+            let definition = catalog::find(name).unwrap();
+            let mut raw = Raw::default();
+            raw.set("tenant", "contoso");
+            for (parameter, _) in definition.parameters.iter().filter(|it| it.1.default.is_none()) {
+                raw.set(parameter, "contoso");
+            }
+            match definition.auth {
+                Auth::OAuth2 { .. } => {
+                    raw.set("client_id", "app");
+                    raw.set("certificate_file", "/c.pem");
+                }
+                Auth::None => {}
+                _ => raw.set("token", "me:hunter2"),
+            }
+            let clouds = definition.clouds.keys().chain(&[Cloud::Global]);
+            for cloud in clouds {
+                raw.set("cloud", &cloud.to_string());
+                let plan = Plan::new(&raw, definition.clone());
+                let plan = plan.unwrap_or_else(|error| panic!("{name} in {cloud}: {error}"));
+                assert!(plan.summary().contains(&format!("cloud={cloud}")), "{}", plan.summary());
+            }
         }
     }
 
