@@ -27,6 +27,30 @@ fn plugin() -> PathBuf {
     built.filter(|path| path.exists()).max_by_key(age).expect("libin_lookback.so was built")
 }
 
+/// One input, and where its records go.
+pub(crate) struct Input {
+    pub(crate) tag: String,
+    pub(crate) port: u16,
+    /// Its own properties, a line each, indented.
+    pub(crate) properties: String,
+}
+
+/// The properties of an input that signs in with a secret.
+pub(crate) fn graph_input(api: &str, simulator: &Simulator) -> String {
+    let url = simulator.url();
+    let version = if api.starts_with("aad") { "token?api-version=1.0" } else { "v2.0/token" };
+    format!(
+        "      api: {api}
+      tenant: contoso
+      client_id: simulator
+      client_secret: simulator-secret
+      base_url: {url}
+      token_url: {url}/contoso/oauth2/{version}
+      rate_limit: 1200
+"
+    )
+}
+
 pub(crate) struct FluentBit {
     binary: PathBuf,
     dir: tempfile::TempDir,
@@ -36,37 +60,52 @@ pub(crate) struct FluentBit {
 
 impl FluentBit {
     pub(crate) fn new(binary: &Path, simulator: &Simulator, receiver: &Receiver) -> Self {
+        let input = Input {
+            tag: "entra.signins".to_owned(),
+            port: receiver.port(),
+            properties: graph_input("entra_signins", simulator)
+                + "      window: 30s\n      sweeps: 90s/10s\n",
+        };
+        Self::with_inputs(binary, &[input])
+    }
+
+    /// A host with these inputs, each with an output of its own.
+    pub(crate) fn with_inputs(binary: &Path, inputs: &[Input]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let http_port = free.local_addr().expect("its address").port();
         let path = dir.path().display();
-        let config = format!(
+        let mut config = format!(
             "service: {{flush: 1, grace: 5, log_level: info, http_server: on, http_port: {http_port}, hot_reload: on, storage.path: {path}/storage, storage.sync: normal}}
 plugins: [{plugin}]
 pipeline:
   inputs:
-    - name: lookback
-      tag: entra.signins
-      api: entra_signins
-      tenant: contoso
-      client_id: simulator
-      client_secret: simulator-secret
-      base_url: {url}
-      token_url: {url}/contoso/oauth2/v2.0/token
-      interval: 3s
-      window: 30s
-      sweeps: 90s/10s
-      rate_limit: 1200
+",
+            plugin = plugin().display(),
+        );
+        for Input { tag, properties, .. } in inputs {
+            config += &format!(
+                "    - name: lookback
+      tag: {tag}
+{properties}      interval: 3s
       heartbeat: 10s
       db: {path}/lookback.db
       storage.type: filesystem
-  outputs:
-    - {{name: tcp, match: '*', host: 127.0.0.1, port: {port}, format: json_lines, retry_limit: no_limits}}
-",
-            plugin = plugin().display(),
-            url = simulator.url(),
-            port = receiver.port(),
-        );
+"
+            );
+        }
+        config += "  outputs:\n";
+        for (number, Input { tag, port, .. }) in inputs.iter().enumerate() {
+            // Health records have one tag for all: the first output takes them along.
+            let matched = if number == 0 {
+                format!("match_regex: '^({tag}|lookback.health)$'")
+            } else {
+                format!("match: {tag}")
+            };
+            config += &format!(
+                "    - {{name: tcp, {matched}, host: 127.0.0.1, port: {port}, format: json_lines, retry_limit: no_limits}}\n"
+            );
+        }
         std::fs::write(dir.path().join("fluent-bit.yaml"), config).expect("the config");
         Self { binary: binary.to_owned(), dir, http_port, child: None }
     }

@@ -5,6 +5,7 @@
 //! with the simulator's ground truth. `LOOKBACK_RUN_SECONDS` sets how long (45 unless told).
 #![allow(clippy::disallowed_methods, reason = "a real process takes real time")]
 
+mod definitions;
 mod fluent_bit;
 mod receiver;
 mod simulator;
@@ -20,14 +21,19 @@ use simulator::Simulator;
 /// host's flush interval, and a second of grain on either side.
 const DOUBLED_WITHIN: Duration = Duration::from_secs(5 + 1 + 2);
 
+/// How long a run is.
+fn run_length() -> Duration {
+    let seconds = std::env::var("LOOKBACK_RUN_SECONDS").ok().and_then(|s| s.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(45))
+}
+
 #[test]
 fn nothing_is_lost_and_only_a_crash_doubles() {
     let Some(binary) = fluent_bit::find() else {
         eprintln!("skipped: no Fluent Bit found (set FLUENT_BIT to its path)");
         return;
     };
-    let seconds = std::env::var("LOOKBACK_RUN_SECONDS").ok().and_then(|s| s.parse().ok());
-    let length = Duration::from_secs(seconds.unwrap_or(45));
+    let length = run_length();
     let simulator = Simulator::start();
     let receiver = Receiver::start();
     let mut host = FluentBit::new(&binary, &simulator, &receiver);

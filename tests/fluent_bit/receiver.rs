@@ -56,7 +56,8 @@ fn read(stream: TcpStream, began: Instant, arrived: &Mutex<Arrived>) {
     for line in BufReader::new(stream).lines().map_while(Result::ok) {
         let Ok(record) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = record["id"].as_str() {
+        let ids = ["id", "Id", "uuid", "_document_id"];
+        if let Some(id) = ids.iter().find_map(|name| record[name].as_str()) {
             arrived.records.entry(id.to_owned()).or_default().push(began.elapsed());
         } else if let Some(event) = record["lookback"]["event"].as_str() {
             *arrived.health.entry(event.to_owned()).or_default() += 1;

@@ -12,20 +12,18 @@ pub(crate) struct Simulator {
 impl Simulator {
     /// 200 events a second, a tenth of them late by up to twice the window, faults now and then.
     pub(crate) fn start() -> Self {
+        Self::start_with(&["--rate", "200"])
+    }
+
+    /// The same with further options.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lookback"))
-            .args(["simulate", "--port", "0", "--rate", "200", "--backfill", "10s"])
+            .args(["simulate", "--port", "0", "--backfill", "10s"])
             .args(["--lateness", "90%exp:2s,10%uniform:2s-60s", "--event-bytes", "900"])
-            .args([
-                "--throttle",
-                "0.02",
-                "--retry-after",
-                "1s",
-                "--truncate",
-                "0.01",
-                "--error",
-                "0.01",
-            ])
-            .args(["--reset", "0.01", "--expire-link", "0.01", "--unauthorized", "0.005"])
+            .args(["--throttle", "0.02", "--retry-after", "1s", "--truncate", "0.01"])
+            .args(["--error", "0.01", "--reset", "0.01", "--expire-link", "0.01"])
+            .args(["--unauthorized", "0.005", "--blob-gone", "0.02"])
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -48,8 +46,14 @@ impl Simulator {
 
     /// The ids of all events that happened.
     pub(crate) fn truth(&self) -> Vec<String> {
+        self.truth_of("")
+    }
+
+    /// The same, of the events of one type.
+    pub(crate) fn truth_of(&self, kind: &str) -> Vec<String> {
         let parse = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok();
-        let lines = self.ask("GET", "/_simulator/truth");
+        let query = if kind.is_empty() { String::new() } else { format!("?type={kind}") };
+        let lines = self.ask("GET", &format!("/_simulator/truth{query}"));
         lines
             .lines()
             .filter_map(parse)

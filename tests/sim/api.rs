@@ -293,7 +293,8 @@ fn blobs(events: &[Happening]) -> Vec<Blob> {
     let mut blobs: Vec<Blob> = blobs.into_values().collect();
     for number in 1..blobs.len() {
         let before = &blobs[number - 1];
-        let own = |index: &usize| index % 10 == 0 && events[*index].selected == before.made;
+        let own =
+            |index: &usize| index.is_multiple_of(10) && events[*index].selected == before.made;
         let again: Vec<usize> = before.events.iter().copied().filter(own).collect();
         blobs[number].events.extend(again);
     }
