@@ -33,6 +33,9 @@ const AHEAD_MAX: usize = 4 * 1024 * 1024;
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
+/// How far apart sources that share a host go on after it wanted to be left alone.
+const PHASE_MAX: Duration = Duration::from_millis(500);
+
 /// The ticket of a request to the login service; the engine's own begin at 1.
 const LOGIN: Ticket = Ticket(0);
 
@@ -49,6 +52,9 @@ pub(super) struct Run {
     /// The hosts of the API and of the login service.
     api: Option<Origin>,
     login: Option<Origin>,
+    /// So much later than the others this source goes on after a host wanted to be left alone: else
+    /// all would ask at the same moment, and all be told the same again.
+    phase: Duration,
     /// A commit that failed, to be tried again.
     unsaved: Option<Commit>,
     commit_not_before: Duration,
@@ -78,6 +84,7 @@ impl Run {
             shared: Arc::clone(&setup.shared),
             state: opened.state,
             asked: HashMap::new(),
+            phase: PHASE_MAX.mul_f64(fastrand::f64()),
             unsaved: None,
             commit_not_before: Duration::ZERO,
             plan,
@@ -105,7 +112,10 @@ impl Run {
 
     /// Does what the engine says; returns until when there is nothing else to do.
     fn step(&mut self) -> Duration {
-        let held = |origin: &Option<Origin>| origin.as_ref().map(holds::until).unwrap_or_default();
+        let held = |origin: &Option<Origin>| {
+            let until = origin.as_ref().map(holds::until).unwrap_or_default();
+            if until.is_zero() { until } else { until + self.phase }
+        };
         self.engine.hold(held(&self.api), held(&self.login));
         while !self.shared.stopping() {
             let now = self.clock.now();
