@@ -9,6 +9,7 @@ mod finish;
 mod outcome;
 mod schedule;
 mod setup;
+mod trouble;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

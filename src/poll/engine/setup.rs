@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Asked, Engine, Reads, What};
+use super::{Engine, Reads, Ticket, What};
 use crate::api::definition::{Definition, Method};
 use crate::api::request::{RequestSpec, Requests};
 use crate::config::Plan;
@@ -68,7 +68,7 @@ impl Engine {
     }
 
     /// These are on.
-    pub fn subscriptions(&mut self, ticket: super::Ticket, on: &[String]) {
+    pub fn subscriptions(&mut self, ticket: Ticket, on: &[String]) {
         if self.came_through(ticket).is_none() {
             return;
         }
@@ -78,7 +78,7 @@ impl Engine {
     }
 
     /// What was to be switched on is on.
-    pub fn subscribed(&mut self, ticket: super::Ticket) {
+    pub fn subscribed(&mut self, ticket: Ticket) {
         if self.came_through(ticket).is_none() {
             return;
         }
@@ -91,10 +91,8 @@ impl Engine {
     }
 
     /// It could not be asked for, or was refused.
-    pub(super) fn setup_failed(&mut self, asked: &Asked, asked_to_wait: Duration, now: Now) {
-        debug_assert!(matches!(asked.what, What::Setup));
-        let own = self.setup.backoff.fail(self.rng.f64());
-        self.setup.not_before = now.mono + own.max(asked_to_wait);
+    pub(super) fn setup_failed(&mut self, now: Now) {
+        self.setup.not_before = now.mono + self.setup.backoff.fail(self.rng.f64());
         self.setup.asked = false;
     }
 }
