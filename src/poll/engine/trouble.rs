@@ -1,0 +1,222 @@
+//! What a request that failed means: who waits, what is asked for again, what is given up.
+
+use std::time::Duration;
+
+use super::{Asked, Engine, What};
+use crate::api::page::{Failure, FailureKind};
+use crate::api::request::Ticket;
+use crate::model::{Fault, Now, TimeRange};
+use crate::poll::backoff::Backoff;
+use crate::poll::job::Kind;
+use crate::poll::progress::Mark;
+use crate::poll::report::Report;
+use crate::poll::walk::Blob;
+
+/// A blob that is not there is asked for so often before it is given up.
+const GONE_ATTEMPTS_MAX: u32 = 4;
+
+/// Blobs that were given up are remembered, so many at most.
+const GIVEN_UP_MAX: usize = 10_000;
+
+impl Engine {
+    /// The request failed.
+    pub fn failed(&mut self, ticket: Ticket, failure: &Failure, now: Now) {
+        self.stats.request(failure.status);
+        let Some(asked) = self.asked.remove(&ticket) else { return };
+        self.fail(asked, failure, now);
+    }
+
+    /// So many events could not be handed over as they should be; reported when a poll ends.
+    pub fn rejected(&mut self, fault: Fault, count: u64) {
+        self.stats.rejected += count;
+        *self.faults.entry(fault).or_default() += count;
+    }
+
+    /// The page cannot be judged now, because the state does not answer; it will be asked for again.
+    pub fn deferred(&mut self, ticket: Ticket, now: Now) {
+        let Some(asked) = self.asked.remove(&ticket) else { return };
+        self.ask_again(&asked);
+        self.wait(asked.lane, Duration::ZERO, now);
+    }
+
+    /// What was asked for is to be asked for again.
+    fn ask_again(&mut self, asked: &Asked) {
+        match &asked.what {
+            What::Setup => self.setup.asked = false,
+            What::Page => {
+                if let Some(walk) = self.walk_of(asked.lane, asked.job) {
+                    walk.asked = false;
+                }
+            }
+            What::Blob(blob) => {
+                let blob = blob.clone();
+                if let Some(walk) = self.walk_of(asked.lane, asked.job) {
+                    walk.put_back(blob);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, asked: Asked, failure: &Failure, now: Now) {
+        match failure.kind {
+            FailureKind::Throttled(wanted) => {
+                self.ask_again(&asked);
+                let wait = self.wait(asked.lane, wanted.unwrap_or_default(), now);
+                self.hold = self.hold.max(now.mono + wait);
+                self.stats.throttled += 1;
+                if self.conditions.throttled.hold(now.mono) {
+                    self.reports.push(Report::throttled(failure.status, wait));
+                }
+            }
+            FailureKind::Unauthorized if self.plan.access.is_some() => {
+                self.ask_again(&asked);
+                // Others may have found out before, and there may be a new token by now.
+                if asked.token == self.tokens.serial {
+                    self.unauthorized(failure, now);
+                }
+            }
+            _ => match asked.what {
+                What::Setup => {
+                    self.report_failure(&asked.url, failure, self.setup.backoff.attempt + 1, now);
+                    self.setup_failed(now);
+                }
+                What::Blob(blob) => {
+                    self.blob_failed(asked.lane, asked.job, blob, &asked.url, failure, now)
+                }
+                What::Page => {
+                    self.ask_again(&asked);
+                    if self.job(asked.lane, asked.job).is_some() {
+                        self.page_failed(asked.lane, &asked.url, failure, now);
+                    }
+                }
+            },
+        }
+        self.replan_if_stale(asked.lane, now);
+    }
+
+    /// A page could not be had: reported, and asked for again, from the first one if the link died.
+    fn page_failed(&mut self, lane: usize, url: &str, failure: &Failure, now: Now) {
+        let attempt = self.lanes[lane].backoff.attempt + 1;
+        self.report_failure(url, failure, attempt, now);
+        self.wait(lane, Duration::ZERO, now);
+        match failure.kind {
+            FailureKind::Refused | FailureKind::Gone => self.restart(lane),
+            FailureKind::Unsubscribed => self.setup.begin_again(),
+            _ => {}
+        }
+    }
+
+    /// Begins the walk again; an endless link that died is forgotten, and reading resumes by time.
+    fn restart(&mut self, lane: usize) {
+        let Some(walk) = self.lanes[lane].job.as_mut().and_then(|job| job.walk.as_mut()) else {
+            return;
+        };
+        if walk.endless && walk.next.is_some() {
+            self.lanes[lane].job = None;
+            self.next_live = Duration::ZERO;
+            self.mark(Mark::Follow(None));
+        } else {
+            walk.restart();
+        }
+    }
+
+    /// A blob could not be had: asked for again after the others, given up if it stays away.
+    fn blob_failed(
+        &mut self,
+        lane: usize,
+        job: u64,
+        mut blob: Blob,
+        url: &str,
+        failure: &Failure,
+        now: Now,
+    ) {
+        let gone = failure.kind == FailureKind::Gone || matches!(failure.status, 404 | 410);
+        blob.attempts += 1;
+        let known = self.given_up.contains(&blob.key);
+        if gone && (known || blob.attempts >= GONE_ATTEMPTS_MAX) {
+            if !known {
+                self.reports.push(Report::gap(TimeRange::new(blob.made, blob.made)));
+                if self.given_up.len() >= GIVEN_UP_MAX {
+                    self.given_up.clear();
+                }
+                self.given_up.insert(blob.key);
+            }
+            return self.blob_done(lane, job, blob.key, now);
+        }
+        self.report_failure(url, failure, blob.attempts, now);
+        let mut backoff = Backoff { attempt: blob.attempts - 1 };
+        blob.not_before = now.mono + backoff.fail(self.rng.f64());
+        if !gone {
+            // It may be the API that is down, and not this blob.
+            self.wait(lane, Duration::ZERO, now);
+        }
+        if let Some(walk) = self.walk_of(lane, job) {
+            walk.put_back(blob);
+        }
+    }
+
+    fn report_failure(&mut self, url: &str, failure: &Failure, attempt: u32, now: Now) {
+        if self.conditions.fetch.hold(now.mono) {
+            let report = Report::fetch_failed(failure.status, &failure.error, url, attempt);
+            self.reports.push(report);
+        }
+    }
+
+    /// Backs the lane off; at least as long as the server asked for.
+    fn wait(&mut self, lane: usize, asked: Duration, now: Now) -> Duration {
+        let jitter = self.rng.f64();
+        let lane = &mut self.lanes[lane];
+        let own = lane.backoff.fail(jitter);
+        let wait = if asked.is_zero() { own } else { asked };
+        lane.not_before = now.mono + wait;
+        wait
+    }
+
+    fn unauthorized(&mut self, failure: &Failure, now: Now) {
+        if !self.tokens.refused() {
+            self.no_token(failure, None, now);
+        }
+    }
+
+    /// A live poll that has not come on for an interval is planned anew, so that what is fresh is
+    /// still read first. One that is merely slow goes on: else it might never end.
+    fn replan_if_stale(&mut self, lane: usize, now: Now) {
+        let lane = &mut self.lanes[lane];
+        let stale = lane.job.as_ref().is_some_and(|job| {
+            job.is_untouched() || now.mono >= job.came_on + self.plan.schedule.interval
+        });
+        if lane.kind == Kind::Live && stale {
+            lane.job = None;
+            self.next_live = lane.not_before.max(now.mono);
+            self.stats.poll("live", "failed");
+        }
+    }
+
+    /// An answer came that cannot be followed: as bad as no answer.
+    pub(super) fn refuse(&mut self, asked: Asked, problem: &str, now: Now) {
+        if let Some(walk) = self.walk_of(asked.lane, asked.job) {
+            walk.asked = false;
+        }
+        self.refuse_page(asked.lane, &asked.url, problem, now);
+    }
+
+    pub(super) fn refuse_page(&mut self, lane: usize, url: &str, problem: &str, now: Now) {
+        let kind = FailureKind::Refused;
+        let failure = Failure { kind, status: 200, error: problem.to_owned() };
+        self.page_failed(lane, url, &failure, now);
+        self.replan_if_stale(lane, now);
+    }
+
+    pub(super) fn no_token(
+        &mut self,
+        failure: &Failure,
+        asked_to_wait: Option<Duration>,
+        now: Now,
+    ) {
+        let jitter = self.rng.f64();
+        self.tokens.failed(asked_to_wait, now.mono, jitter);
+        if self.tokens.failing.hold(now.mono) {
+            self.reports.push(Report::auth_failed(failure.status, &failure.error));
+        }
+    }
+}
