@@ -7,7 +7,7 @@ use url::Url;
 use super::hosts::Hosts;
 use super::plan::{Access, Login, OAuth, Proof, SecretSource};
 use super::property::{parsed, required};
-use super::{ConfigError, Raw, Secret, units, values};
+use super::{ConfigError, Raw, Secret, units};
 use crate::api::definition::{Auth, Definition};
 use crate::api::origin::{self, Origin};
 use crate::api::request::Placement;
@@ -16,16 +16,15 @@ use crate::api::request::Placement;
 /// not leave the machine's host, so plain http does no harm there, and nowhere else but on loopback.
 const METADATA: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
-/// What an application proves itself with.
-const APPLICATION: [&str; 8] = [
-    "client_id",
+/// What an application proves itself with. Not its name and the login service's address: these prove
+/// nothing, and may well stand in a config without being used.
+const APPLICATION: [&str; 6] = [
     "client_secret",
     "client_secret_file",
     "certificate_file",
     "certificate_key_file",
     "federated_token_file",
     "managed_identity",
-    "token_url",
 ];
 
 /// A credential that is sent as it is.
@@ -41,10 +40,7 @@ pub(super) fn access(
 ) -> Result<Option<Access>, ConfigError> {
     let header = |name: &str| Placement::Header(name.to_owned());
     let (place, prefix, login) = match &definition.auth {
-        Auth::None => {
-            refuse_others(raw, definition, &[], "no credentials")?;
-            return Ok(None);
-        }
+        Auth::None => return Ok(None),
         Auth::Bearer => (header(AUTHORIZATION), "Bearer ", fixed(raw, definition)?),
         Auth::Header { name, prefix } => (header(name), prefix.as_str(), fixed(raw, definition)?),
         Auth::Query { name } => (Placement::Query(name.clone()), "", fixed(raw, definition)?),
@@ -91,8 +87,7 @@ fn basic(raw: &Raw, definition: &Definition) -> Result<Login, ConfigError> {
     let ways = ["token", "token_file", "client_secret", "client_secret_file"];
     let way = one_of(raw, &ways)?;
     let apart = way.starts_with("client_secret");
-    let used = if apart { &["client_id", way][..] } else { &[way] };
-    refuse_others(raw, definition, used, wants)?;
+    refuse_others(raw, definition, &[way], wants)?;
     if apart {
         let user = client_id(raw)?;
         if user.contains(':') {
@@ -196,8 +191,7 @@ fn refuse_others(
     wants: &str,
 ) -> Result<(), ConfigError> {
     for name in APPLICATION.into_iter().chain(TOKEN).filter(|name| !used.contains(name)) {
-        let named = name == "client_id" && values::mentions(definition, name);
-        if !named && is_set(raw, name)? {
+        if is_set(raw, name)? {
             let problem = format!("is set, but the definition '{}' wants {wants}", definition.name);
             return Err(ConfigError::new(name, problem, "remove it"));
         }
@@ -233,7 +227,7 @@ window: 1h
     fn tried(definition: &Definition, set: &[(&str, &str)]) -> Result<Option<Access>, ConfigError> {
         let mut raw = Raw::default();
         set.iter().for_each(|(name, value)| raw.set(name, value));
-        let values = values::collect(&raw, definition)?;
+        let values = crate::config::values::collect(&raw, definition)?;
         let hosts = Hosts::choose(&raw, definition, &values)?;
         access(&raw, definition, &hosts)
     }
@@ -355,19 +349,14 @@ window: 1h
                 "token_url",
                 "unencrypted",
             ),
-            ("kind: none", &[("token", "hunter2")], "token", "no credentials"),
-            ("kind: none", &[("client_id", "app")], "client_id", "no credentials"),
-            ("kind: none", &[WAYS[4]], "managed_identity", "no credentials"),
             ("kind: bearer", &[], "token", "token_file"),
             ("kind: bearer", &[("token", "a"), ("token_file", "/t")], "token", "two ways"),
             ("kind: bearer", &[("token", "a"), WAYS[0]], "client_secret", "token_file"),
-            ("kind: bearer", &[("token", "a"), ("token_url", "https://a")], "token_url", "'acme'"),
             ("kind: bearer", &[("token", "hunter\n2")], "token", "ASCII"),
             ("kind: query, name: k", &[("token", "hünter2")], "token", "ASCII"),
             ("kind: header, name: k", &[("client_secret", "hunter2")], "client_secret", "'acme'"),
             ("kind: basic", &[], "token", "client_secret"),
             ("kind: basic", &[("token", "hunter2")], "token", "user:password"),
-            ("kind: basic", &[("token", "me:hunter2"), app[0]], "client_id", "user:password"),
             ("kind: basic", &[("token", "me:hunter2"), WAYS[0]], "token", "two ways"),
             ("kind: basic", &[WAYS[0]], "client_id", "is missing"),
             ("kind: basic", &[WAYS[0], ("client_id", "a:b")], "client_id", "colon"),
@@ -382,11 +371,10 @@ window: 1h
     }
 
     #[test]
-    fn a_client_id_that_a_template_names_is_wanted() {
-        let set = [("token", "hunter2"), ("client_id", "app")];
-        let unnamed = definition("kind: bearer");
-        assert_eq!(tried(&unnamed, &set).unwrap_err().property, "client_id");
-        let named = definition("kind: bearer}\nevery_request: {app: '{client_id}'");
-        assert!(tried(&named, &set).is_ok());
+    fn what_proves_nothing_may_stand_unused() {
+        let set = [("client_id", "app"), ("token_url", "https://login.example")];
+        assert!(tried(&definition("kind: none"), &set).unwrap().is_none());
+        let set = [&set[..], &[("token", "hunter2")]].concat();
+        assert!(tried(&definition("kind: bearer"), &set).unwrap().is_some());
     }
 }

@@ -59,19 +59,6 @@ pub(super) fn require_for_requests(
     Ok(())
 }
 
-/// Whether some template of a definition names a property.
-pub(super) fn mentions(definition: &Definition, name: &str) -> bool {
-    let clouds = definition.clouds.values().flat_map(|cloud| &cloud.base_url);
-    let defaults = definition.parameters.values().flat_map(|parameter| &parameter.default);
-    let mut templates =
-        request_templates(definition).chain([&definition.base_url]).chain(clouds).chain(defaults);
-    let in_body = || match &definition.request.body {
-        Some(Body::Json(value)) => template::names_in(value).iter().any(|it| it == name),
-        Some(Body::Text(_)) | None => false,
-    };
-    templates.any(|template| template.mentions(name)) || in_body()
-}
-
 fn request_templates(definition: &Definition) -> impl Iterator<Item = &Template> {
     let request = &definition.request;
     let body = match &request.body {

@@ -121,7 +121,6 @@ fn a_link_to_another_host_is_refused() {
         next: {link: /next}, limits: {page: 10, range: 1d, reach: 30d, requests_per_minute: 1000}, \
         window: 20m}";
     let input = with(bench.input("in"), "api", bench.write("hop.yaml", definition));
-    let input = with(with(input, "client_id", ""), "client_secret", "");
     let host = bench.start(vec![with(input, "base_url", api.url())]);
     bench.wait(&host, "the refusal", || {
         bench.has_health("fetch_failed") && bench.has_logged("leads to another host")
