@@ -147,14 +147,4 @@ window: 1h
             assert_eq!(tried(set).unwrap_err().property, property, "{set:?}");
         }
     }
-
-    #[test]
-    fn a_mention_is_found_wherever_a_template_may_stand() {
-        let definition = Definition::parse(YAML).unwrap();
-        for (name, expected) in
-            [("domain", true), ("tenant", true), ("kind", true), ("unused", false)]
-        {
-            assert_eq!(mentions(&definition, name), expected, "{name}");
-        }
-    }
 }
