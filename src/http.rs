@@ -26,8 +26,8 @@ const REDIRECTS_MAX: usize = 5;
 /// Buffers are kept up to this many bytes, all together.
 const KEPT_BUFFER_MAX: usize = 16 * 1024 * 1024;
 
-/// A longer header of an answer is not looked at.
-const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// A longer header of an answer is an error.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum HttpError {
     /// reqwest's word for it, without the URL.
     #[error("{0}")]
     Transport(String),
+    /// A header is too long.
+    #[error("the header '{0}' of the answer is longer than {HEADER_BYTES_MAX} bytes")]
+    Header(String),
     /// The body is larger than `max_page`.
     #[error("the body is larger than max_page ({0} bytes)")]
     TooLarge(usize),
@@ -289,11 +292,11 @@ async fn exchange(
     };
     let mut kept = Headers::default();
     for (name, value) in headers {
-        if let Ok(value) = value.to_str()
-            && value.len() <= HEADER_BYTES_MAX
-        {
-            kept.push(name.as_str(), value);
+        // What is left out could have been the link to the next page.
+        if value.len() > HEADER_BYTES_MAX {
+            return Err(HttpError::Header(name.to_string()));
         }
+        kept.push(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
     }
     let status = response.status().as_u16();
     while let Some(chunk) = response.chunk().await.map_err(transport)? {

@@ -2,18 +2,24 @@
 
 /// The target of the first link with a relation, among all `Link` headers of an answer.
 ///
-/// A line that breaks the grammar counts up to where it does.
-pub fn find<'h>(lines: impl Iterator<Item = &'h str>, relation: &str) -> Option<&'h str> {
+/// # Errors
+/// If none has it and a line breaks the grammar: what cannot be read may have been the link.
+pub fn find<'h>(
+    lines: impl Iterator<Item = &'h str>,
+    relation: &str,
+) -> Result<Option<&'h str>, &'static str> {
+    let mut is_whole = true;
     for line in lines {
         let mut rest = line;
         while let Some(link) = Link::read(rest) {
             if link.is(relation) {
-                return Some(link.target);
+                return Ok(Some(link.target));
             }
             rest = link.rest;
         }
+        is_whole &= rest.chars().all(|c| c == ',' || c.is_ascii_whitespace());
     }
-    None
+    if is_whole { Ok(None) } else { Err("expected a list of <links>, found something else") }
 }
 
 /// One link of a line.
@@ -105,17 +111,22 @@ mod tests {
             (&["<a", "<b>; rel=next"], Some("b")),
             (&["<a>; title=\"open", "<b>; rel=next"], Some("b")),
             (&["a; rel=next", "<b>; rel=next"], Some("b")),
-            (&["<a>; rel=self <b>; rel=next"], None),
             (&["<a>; rel=nextpage"], None),
             (&["<a>; rel=\"next-page\""], None),
             (&["<a>; rev=next"], None),
             (&["<a>; rel"], None),
             (&["<a>"], None),
-            (&["next"], None),
             (&[""], None),
             (&[], None),
         ] {
-            assert_eq!(find(lines.iter().copied(), "next"), expected, "{lines:?}");
+            assert_eq!(find(lines.iter().copied(), "next"), Ok(expected), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_not_taken_for_the_end() {
+        for line in ["next", "<a", "<b>; rel=self, next", "\u{fffd}"] {
+            assert!(find([line].into_iter(), "next").is_err(), "{line}");
         }
     }
 }

@@ -164,7 +164,7 @@ impl Requests<'_> {
     ) -> Result<RequestSpec, String> {
         let values = self.values_of(part, None);
         let url = self.url(&call.path, call.query.iter(), &values)?;
-        let headers = Vec::new();
+        let headers = headers(&self.definition.request.headers, &values)?;
         self.finish(RequestSpec { method, url, headers, credential: None, payload: None })
     }
 
@@ -247,24 +247,28 @@ fn into(paging: &Paging) -> Option<&Into> {
 
 /// Sets a query parameter, in place of any of that name.
 pub fn set_query(url: &mut Url, name: &str, value: &str) {
-    let name = template::percent(name);
-    let kept = url
-        .query()
-        .unwrap_or("")
-        .split('&')
-        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(name.as_str()));
-    let mut pairs: Vec<String> = kept.map(str::to_owned).collect();
-    pairs.push(format!("{name}={}", template::percent(value)));
-    url.set_query(Some(&pairs.join("&")));
+    *url = without_parameter(url, name);
+    let pair = format!("{}={}", template::percent(name), template::percent(value));
+    let query = match url.query() {
+        Some(kept) if !kept.is_empty() => format!("{kept}&{pair}"),
+        _ => pair,
+    };
+    url.set_query(Some(&query));
 }
 
-/// The parameters of a query, less those of a name: what may be kept of a link that echoes a key.
+/// The parameters of a query, less those of a name, however that is spelt: what may be kept of a
+/// link that echoes a key.
 pub fn without_parameter(url: &Url, name: &str) -> Url {
-    let name = template::percent(name);
-    let kept = url.query().unwrap_or("").split('&');
-    let kept: Vec<&str> =
-        kept.filter(|pair| pair.split('=').next() != Some(name.as_str())).collect();
     let mut url = url.clone();
+    let query = url.query().unwrap_or_default().to_owned();
+    let is_named = |pair: &&str| {
+        let mut decoded = url::form_urlencoded::parse(pair.as_bytes());
+        decoded.next().is_some_and(|(found, _)| found == name)
+    };
+    if !query.split('&').any(|pair| is_named(&pair)) {
+        return url;
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_named(pair)).collect();
     url.set_query((!kept.is_empty()).then(|| kept.join("&")).as_deref());
     url
 }
@@ -398,7 +402,7 @@ window: 1h
 
     #[test]
     fn a_parameter_can_be_set_and_taken_out_of_a_link() {
-        let mut url = Url::parse("https://a.example/?key=old&b=%20").unwrap();
+        let mut url = Url::parse("https://a.example/?key=old&b=%20&%6Bey=other").unwrap();
         set_query(&mut url, "key", "n&w");
         assert_eq!(url.as_str(), "https://a.example/?b=%20&key=n%26w");
         assert_eq!(without_parameter(&url, "key").as_str(), "https://a.example/?b=%20");

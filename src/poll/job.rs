@@ -86,10 +86,12 @@ impl Job {
         }
     }
 
-    /// The walk under way, or one over the next slice of at most `length`; nothing if all is read.
-    pub fn walk(&mut self, length: Duration) -> Option<&mut Walk> {
+    /// The walk under way, or one over the next slice of at most `length`, once for each of so many
+    /// parts; nothing if all is read.
+    pub fn walk(&mut self, length: Duration, parts: usize, first_part: usize) -> Option<&mut Walk> {
         if self.walk.is_none() {
-            self.walk = ranges::cut(&mut self.unread, length).map(Walk::new);
+            let slice = ranges::cut(&mut self.unread, length);
+            self.walk = slice.map(|slice| Walk::new(slice, parts, first_part));
         }
         self.walk.as_mut()
     }
@@ -116,6 +118,10 @@ pub struct Lane {
     pub backoff: Backoff,
     /// Not before this may it ask.
     pub not_before: Duration,
+    /// Whether something could not be had, and has not been had since.
+    pub troubled: bool,
+    /// Which part its walks begin with: not one that was in trouble last.
+    pub first_part: usize,
     /// When the oldest event happened that its last job was shown without having asked for it: an
     /// API may well do that, and will again.
     pub oldest_shown: Option<Timestamp>,
@@ -129,6 +135,8 @@ impl Lane {
             job: None,
             backoff: Backoff::default(),
             not_before: Duration::ZERO,
+            troubled: false,
+            first_part: 0,
             oldest_shown: None,
         }
     }

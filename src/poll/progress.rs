@@ -49,6 +49,8 @@ pub enum Mark {
         /// When the newest event happened that was ever seen.
         newest: Option<Timestamp>,
     },
+    /// A range that an outage left unread, noted before the poll that found it is complete.
+    Hole(TimeRange),
     /// A slice of the catch-up is complete, or past the API's reach.
     CaughtUp(TimeRange),
     /// A sweep began at `began` and has `unread` left.
@@ -82,6 +84,7 @@ impl Progress {
                     ranges::insert(&mut self.holes, *hole);
                 }
             }
+            Mark::Hole(range) => ranges::insert(&mut self.holes, *range),
             Mark::CaughtUp(range) => ranges::remove(&mut self.holes, *range),
             Mark::Sweep(progress) => {
                 self.sweeps.retain(|sweep| sweep.depth_seconds != progress.depth_seconds);

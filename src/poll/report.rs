@@ -240,6 +240,14 @@ impl Report {
         report(event, Info, format!("{verb} {range}"), from_to(range))
     }
 
+    /// A blob that the API lists is not there.
+    pub fn missing_blob(made: Timestamp) -> Self {
+        let message = format!(
+            "a blob of {made} that the API lists cannot be had; it is tried again as long as it is listed"
+        );
+        report("gap", Error, message, from_to(TimeRange::new(made, made)))
+    }
+
     /// A range can no longer be had.
     pub fn gap(range: TimeRange) -> Self {
         let message = format!("{range} is past the API's retention and can no longer be read");

@@ -12,6 +12,10 @@ const MARGIN_MAX: Duration = Duration::from_secs(300);
 /// The longest life that is believed.
 const LIFE_MAX: Duration = Duration::from_secs(86_400);
 
+/// After so many refusals within so long it is not the token: one request lacks a permission.
+const RENEWALS_MAX: usize = 3;
+const RENEWALS_WITHIN: Duration = Duration::from_secs(300);
+
 /// What the login service gave.
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -30,6 +34,8 @@ pub struct Tokens {
     /// Whether the current token has been accepted by the API.
     proven: bool,
     backoff: Backoff,
+    /// When tokens were refused, lately.
+    renewed: Vec<Duration>,
     /// Not before this may the login service be asked.
     pub not_before: Duration,
     /// Whether there is no token to be had.
@@ -71,9 +77,18 @@ impl Tokens {
         self.failing.end()
     }
 
+    /// Whether a fresh token may help against a refusal: not if several did not, a moment ago.
+    pub fn may_renew(&mut self, now: Duration) -> bool {
+        self.renewed.retain(|at| now < *at + RENEWALS_WITHIN);
+        self.renewed.len() < RENEWALS_MAX
+    }
+
     /// The API refused the token. True if it had accepted it before, so that a fresh one may help at once.
-    pub fn refused(&mut self) -> bool {
+    pub fn refused(&mut self, now: Duration) -> bool {
         self.current = None;
+        // What others say of the one that is gone is of no interest.
+        self.serial += 1;
+        self.renewed.push(now);
         std::mem::take(&mut self.proven)
     }
 }
@@ -101,9 +116,9 @@ mod tests {
         let mut tokens = Tokens::default();
         tokens.granted(grant(3_600), Duration::ZERO);
         tokens.accepted();
-        assert!(tokens.refused());
+        assert!(tokens.refused(Duration::ZERO));
         tokens.granted(grant(3_600), Duration::ZERO);
-        assert!(!tokens.refused());
+        assert!(!tokens.refused(Duration::ZERO));
         assert!(tokens.current(Duration::ZERO).is_none());
     }
 }

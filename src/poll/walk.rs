@@ -25,6 +25,8 @@ pub struct Blob {
     pub made: Timestamp,
     /// How often it could not be had.
     pub attempts: u32,
+    /// How often of these the API said that it is not there.
+    pub missing: u32,
     /// Not before this is it asked for.
     pub not_before: Duration,
 }
@@ -34,19 +36,24 @@ pub struct Blob {
 pub struct Walk {
     /// The slice.
     pub slice: TimeRange,
-    /// Which value of the definition's `for_each` it is at.
-    pub part: usize,
+    /// The values of the definition's `for_each` that are not listed yet, the current one first.
+    parts: VecDeque<usize>,
     /// The page to ask for next; the first one if nothing.
     pub next: Option<Position>,
     /// Pages read.
     pub pages: u32,
     /// Whether a page has been asked for.
     pub asked: bool,
-    /// Whether the last page of all parts is in.
-    pub listed: bool,
+    /// Whether the endless link is followed to its present end.
+    pub ended: bool,
+    /// How often its first page was refused.
+    pub refusals: u32,
     /// Whether it follows an endless link.
     pub endless: bool,
     seen: HashSet<Position>,
+    /// Pages of this part since it last began, and at most.
+    pages_of_part: u32,
+    furthest: u32,
     /// Blobs that wait, and the keys of these and of the ones under way.
     waiting: VecDeque<Blob>,
     unread: HashSet<EventKey>,
@@ -55,17 +62,22 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// A walk over a slice, from its first page.
-    pub fn new(slice: TimeRange) -> Self {
+    /// A walk over a slice, from its first page, over each of so many parts, beginning with `first`.
+    pub fn new(slice: TimeRange, parts: usize, first: usize) -> Self {
+        let mut order: VecDeque<usize> = (0..parts).collect();
+        order.rotate_left(if first < parts { first } else { 0 });
         Self {
             slice,
-            part: 0,
+            parts: order,
             next: None,
             pages: 0,
             asked: false,
-            listed: false,
+            ended: false,
+            refusals: 0,
             endless: false,
             seen: HashSet::new(),
+            pages_of_part: 0,
+            furthest: 0,
             waiting: VecDeque::new(),
             unread: HashSet::new(),
             troubled: HashSet::new(),
@@ -74,7 +86,7 @@ impl Walk {
 
     /// A walk that follows an endless link, from `position` if it is known.
     pub fn endless(slice: TimeRange, position: Option<Position>) -> Self {
-        Self { next: position, endless: true, ..Self::new(slice) }
+        Self { next: position, endless: true, ..Self::new(slice, 1, 0) }
     }
 
     /// Goes on to a page; false if the walk has been there before.
@@ -84,33 +96,64 @@ impl Walk {
         fresh && self.pages < PAGES_MAX
     }
 
-    /// A part is listed: goes on to the next of `parts`, or has listed all.
-    pub fn part_listed(&mut self, parts: usize) {
-        self.part += 1;
-        self.next = None;
-        self.seen.clear();
-        self.listed = self.part >= parts;
+    /// The value of `for_each` that it is at.
+    pub fn part(&self) -> Option<usize> {
+        self.parts.front().copied()
+    }
+
+    /// Whether it goes over several values of `for_each`.
+    pub fn has_other_parts(&self) -> bool {
+        self.parts.len() > 1
+    }
+
+    /// A part is listed: goes on to the next one, if there is one.
+    pub fn part_listed(&mut self) {
+        self.parts.pop_front();
+        self.furthest = 0;
+        self.restart();
+    }
+
+    /// A part is in trouble: it is left for after the others.
+    pub fn postpone_part(&mut self) {
+        self.parts.rotate_left(1);
+        self.furthest = 0;
+        self.restart();
+    }
+
+    /// Counts a page; true if the walk has not come so far before.
+    pub fn page_read(&mut self) -> bool {
+        self.pages += 1;
+        self.pages_of_part += 1;
+        let further = self.pages_of_part > self.furthest;
+        self.furthest = self.furthest.max(self.pages_of_part);
+        further
+    }
+
+    /// Whether the last page of all parts is in.
+    pub fn is_listed(&self) -> bool {
+        self.ended || self.parts.is_empty()
     }
 
     /// Whether it has not begun yet, and would ask for what lies before `limit`.
     pub fn begins_before(&self, limit: Timestamp) -> bool {
-        self.next.is_none() && !self.listed && self.slice.from < limit
+        self.next.is_none() && !self.is_listed() && self.slice.from < limit
     }
 
     /// Begins the part again. What blobs it has listed stays.
     pub fn restart(&mut self) {
         self.next = None;
         self.seen.clear();
+        self.pages_of_part = 0;
     }
 
     /// Whether all is read.
     pub fn is_complete(&self) -> bool {
-        self.listed && self.unread.is_empty()
+        self.is_listed() && self.unread.is_empty()
     }
 
     /// Whether a page is to be asked for now.
     pub fn wants_page(&self) -> bool {
-        !self.listed && !self.asked && self.waiting.len() < BLOBS_WAITING_MAX
+        !self.is_listed() && !self.asked && self.waiting.len() < BLOBS_WAITING_MAX
     }
 
     /// When a blob may be asked for; nothing if none waits.
@@ -159,7 +202,7 @@ mod tests {
     use crate::model::{Bucket, IdHash};
 
     fn walk() -> Walk {
-        Walk::new(TimeRange::new(Timestamp::from_secs(0), Timestamp::from_secs(60)))
+        Walk::new(TimeRange::new(Timestamp::from_secs(0), Timestamp::from_secs(60)), 2, 0)
     }
 
     fn blob(id: u128) -> Blob {
@@ -168,6 +211,7 @@ mod tests {
             url: Url::parse("https://api.example/").unwrap(),
             made: Timestamp::from_secs(0),
             attempts: 0,
+            missing: 0,
             not_before: Duration::ZERO,
         }
     }
@@ -177,9 +221,9 @@ mod tests {
         let mut walk = walk();
         walk.list(blob(1));
         walk.list(blob(1));
-        walk.part_listed(2);
-        assert!(!walk.listed);
-        walk.part_listed(2);
+        walk.part_listed();
+        assert!(!walk.is_listed());
+        walk.part_listed();
         let taken = walk.take_blob(Duration::ZERO).unwrap();
         assert!(walk.take_blob(Duration::ZERO).is_none(), "listed twice is one blob");
         assert!(!walk.is_complete(), "under way");
@@ -189,6 +233,27 @@ mod tests {
         assert!(walk.is_troubled() && !walk.is_complete());
         walk.done(taken.key);
         assert!(walk.is_complete() && !walk.is_troubled());
+    }
+
+    #[test]
+    fn a_part_in_trouble_waits_for_the_others() {
+        let mut walk = walk();
+        walk.postpone_part();
+        assert_eq!(walk.part(), Some(1));
+        walk.part_listed();
+        assert_eq!(walk.part(), Some(0));
+        walk.postpone_part();
+        assert_eq!(walk.part(), Some(0));
+        assert!(!walk.is_listed());
+    }
+
+    #[test]
+    fn pages_that_were_read_before_are_no_progress() {
+        let mut walk = walk();
+        assert!(walk.page_read() && walk.page_read());
+        walk.restart();
+        assert!(!walk.page_read() && !walk.page_read());
+        assert!(walk.page_read());
     }
 
     #[test]

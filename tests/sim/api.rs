@@ -99,6 +99,12 @@ impl Api {
         }
     }
 
+    /// Answers take so long.
+    pub(crate) fn with_latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
     pub(crate) fn with_faults(mut self, faults: Vec<Fault>) -> Self {
         self.faults = faults;
         self
@@ -217,7 +223,7 @@ impl Api {
     fn blobs(&mut self, url: &Url, now: Duration) -> Result<Page, Failure> {
         if url.path() == "/blob" {
             let blob = &self.blobs[parameter(url, "n").parse::<usize>().expect("a number")];
-            if self.rng.u8(..20) == 0 {
+            if self.rng.u8(..50) == 0 {
                 return Err(failure(FailureKind::Gone, 400));
             }
             self.served += blob.events.len() as u64;

@@ -7,7 +7,7 @@ use in_lookback::api::request::Ticket;
 use url::Url;
 
 use crate::api::failure;
-use crate::clock::{MINUTE, SECOND};
+use crate::clock::{HOUR, MINUTE, SECOND};
 use crate::hand::Hand;
 use crate::plans::{self, Style};
 
@@ -136,7 +136,99 @@ fn what_is_off_is_switched_on_first_and_again_when_the_api_says_so() {
     hand.fail(&failure(FailureKind::Unsubscribed, 400));
     assert_eq!(hand.ask().path(), "/subscriptions");
     assert_eq!(
-        hand.events(&["fetch_failed", "fetch_recovered"])[..2],
-        ["fetch_failed", "fetch_recovered"]
+        hand.events(&["fetch_failed", "fetch_recovered"]),
+        ["fetch_failed", "fetch_recovered", "fetch_failed"]
     );
+}
+
+/// An engine whose catch-up and live poll both list the same blobs.
+#[test]
+fn a_slice_is_not_read_while_another_lane_still_fetches_what_it_lists() {
+    let mut hand = hand();
+    hand.ask();
+    hand.list(&[], None);
+    hand.ask();
+    hand.list(&[], None);
+    hand.pass(HOUR * 9);
+    hand.restart();
+    let hole = |hand: &Hand| hand.progress.holes.len();
+    // The live poll lists a blob, and asks for it; the answer takes long.
+    list(&mut hand, 0..1);
+    let asked = hand.ask_all();
+    let (blob, rest): (Vec<_>, Vec<_>) =
+        asked.into_iter().partition(|(_, url)| url.path() == "/blob");
+    for (ticket, _) in rest {
+        hand.ticket = ticket;
+        hand.list(&[(0, MADE)], None);
+    }
+    let before = hole(&hand);
+    for _ in 0..20 {
+        hand.pass(Duration::from_millis(600));
+        for (ticket, url) in hand.ask_all() {
+            hand.ticket = ticket;
+            match url.path() {
+                "/blob" => panic!("asked for twice at once"),
+                _ => hand.list(&[(0, MADE)], None),
+            }
+        }
+    }
+    assert!(hole(&hand) >= before, "nothing of it counts as read");
+    hand.ticket = blob[0].0;
+    let time = hand.ago(HOUR * 10);
+    hand.page(&[time], None);
+    assert!(hand.progress.live_until.is_some());
+}
+
+#[test]
+fn a_part_that_is_denied_does_not_hold_up_the_others() {
+    let mut hand = hand();
+    let kind = |url: &Url| url.query().unwrap_or_default().contains("kind=even");
+    let mut odd = 0;
+    for _ in 0..40 {
+        for (ticket, url) in hand.ask_all() {
+            hand.ticket = ticket;
+            if kind(&url) {
+                hand.fail(&failure(FailureKind::Refused, 403));
+            } else {
+                odd += 1;
+                hand.list(&[], None);
+            }
+        }
+        hand.pass(SECOND);
+    }
+    assert!(odd >= 1, "the other part was read");
+    assert_eq!(hand.progress.live_until, None, "nothing moves before all of it is in");
+    assert_eq!(hand.events(&["fetch_failed", "fetch_recovered"]), ["fetch_failed"]);
+}
+
+#[test]
+fn what_may_not_be_started_does_not_hold_up_the_rest() {
+    let mut hand = Hand::new(&plans::plan_with_subscriptions());
+    hand.ask();
+    hand.engine.subscriptions(hand.ticket, &[]);
+    let mut read = 0;
+    for _ in 0..100 {
+        let Some(url) = hand.ask_within(MINUTE * 5) else { break };
+        match (url.path(), url.query()) {
+            ("/subscribe", Some("kind=odd")) => hand.fail(&failure(FailureKind::Refused, 403)),
+            ("/subscribe", _) => hand.engine.subscribed(hand.ticket),
+            ("/subscriptions", _) => hand.engine.subscriptions(hand.ticket, &["even".to_owned()]),
+            _ => {
+                read += 1;
+                hand.empty();
+            }
+        }
+    }
+    assert!(read > 2, "{read}");
+}
+
+#[test]
+fn what_fails_together_is_one_failure() {
+    let mut hand = hand();
+    list(&mut hand, 0..9);
+    for (ticket, _) in hand.ask_all() {
+        hand.ticket = ticket;
+        hand.fail(&failure(FailureKind::Transient, 500));
+    }
+    assert!(hand.ask_within(SECOND).is_some(), "the first wait is short");
 }

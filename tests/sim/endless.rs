@@ -3,7 +3,7 @@
 use in_lookback::api::page::FailureKind;
 
 use crate::api::{failure, range};
-use crate::clock::{DAY, HOUR, MINUTE};
+use crate::clock::{DAY, HOUR, MINUTE, SECOND};
 use crate::hand::Hand;
 use crate::plans::{self, Style};
 
@@ -72,4 +72,22 @@ fn calm_is_no_empty_result_until_it_lasts_for_a_window() {
     }
     assert_eq!(polls, 7, "20 minutes of 3 each");
     assert!(hand.events(&["window_widened"]).is_empty());
+}
+
+#[test]
+fn the_hole_of_an_outage_is_kept_from_the_first_page_on() {
+    let mut hand = hand();
+    hand.ask();
+    hand.show(&[], Some("/log?after=7"));
+    hand.pass(HOUR * 9);
+    hand.restart();
+    hand.ask();
+    hand.fail(&failure(FailureKind::Refused, 410));
+    hand.ask();
+    let times: Vec<_> = (0..50).map(|n| hand.ago(MINUTE + SECOND * n)).collect();
+    hand.page(&times, Some("/log?after=57"));
+    hand.restart();
+    assert_eq!(hand.ask().query(), Some("after=57"));
+    hand.show(&[], Some("/log?after=57"));
+    assert!(!hand.progress.holes.is_empty(), "a crash after the first page forgets nothing");
 }

@@ -91,9 +91,12 @@ fn scenario(style: Style, seed: u64) -> Scenario {
     let events: std::rc::Rc<[_]> = events.into();
     let page = if style == Style::Endless { 50 } else { dice.one_of(&[20, 50, 1_000]) };
     let faults = faults(&mut dice, begin, calm);
+    let latency = dice.span(SECOND / 20, SECOND * 3);
     let steps = if sweeps == "off" { 0 } else { CLOCK_STEP };
     Scenario {
-        api: Api::new(events.clone(), page, plan.schedule.rate_limit, seed).with_faults(faults),
+        api: Api::new(events.clone(), page, plan.schedule.rate_limit, seed)
+            .with_faults(faults)
+            .with_latency(latency),
         incidents: incidents(&mut dice, begin, calm, steps),
         habits: Habits {
             lots_max: dice.one_of(&[1, 3, 1_000]),
@@ -180,7 +183,13 @@ fn check(style: Style, seed: u64) {
     let stepped = |(_, incident): &(_, Incident)| matches!(incident, Incident::ClockSteps(_));
     let clocks_off = if scenario.incidents.iter().any(stepped) { HOUR } else { Duration::ZERO };
     let required = sim::required(&plan, scenario.begin, scenario.end, clocks_off);
-    sim::run(scenario).ledger.check(&events, required);
+    let outcome = sim::run(scenario);
+    if number("LOOKBACK_SIM_SEED").is_some() {
+        for report in outcome.reports.iter().filter(|report| report.event == "gap") {
+            eprintln!("{report:?}");
+        }
+    }
+    outcome.ledger.check(&events, required);
     drop(naming);
 }
 

@@ -261,3 +261,61 @@ fn a_slow_live_poll_that_comes_on_is_not_begun_again() {
     hand.page(&[at], None);
     assert_eq!(hand.progress.live_until, Some(first.to));
 }
+
+#[test]
+fn a_walk_that_is_refused_at_the_same_page_again_and_again_waits_longer_and_longer() {
+    let mut hand = Hand::new(&plan(&[QUIET.as_slice(), &[("sweeps", "off")]].concat()));
+    let mut asked = 0;
+    let end = hand.now.mono + MINUTE * 2;
+    while hand.now.mono < end && hand.ask_within(MINUTE).is_some() {
+        asked += 1;
+        hand.show(&[], Some("/next?p=2"));
+        if hand.ask_within(MINUTE).is_some() {
+            hand.fail(&refused());
+        }
+    }
+    assert!(asked < 15, "{asked} times in two minutes");
+    assert_eq!(hand.events(&["fetch_failed", "fetch_recovered"]), ["fetch_failed"]);
+}
+
+#[test]
+fn an_old_slice_that_the_api_refuses_for_good_is_reported_as_a_gap() {
+    let properties = [QUIET.as_slice(), &[("sweeps", "off"), ("widen", "off")]].concat();
+    let mut hand = Hand::new(&plan(&properties));
+    hand.ask();
+    hand.empty();
+    hand.pass(HOUR * 72);
+    hand.restart();
+    let keeps = hand.wall() - HOUR * 36;
+    hand.ask();
+    hand.empty();
+    for _ in 0..4_000 {
+        if hand.progress.holes.is_empty() {
+            break;
+        }
+        let Some(url) = hand.ask_within(MINUTE * 5) else { break };
+        match range(&url).0 < keeps {
+            true => hand.fail(&failure(FailureKind::Refused, 400)),
+            false => hand.empty(),
+        }
+    }
+    assert!(hand.progress.holes.is_empty(), "{:?}", hand.progress.holes);
+    assert!(!hand.reports(&["gap"]).is_empty());
+}
+
+#[test]
+fn an_interrupted_sweep_is_followed_from_when_it_began() {
+    let mut hand = Hand::new(&plan(&[QUIET.as_slice(), &[("sweeps", "20h/5h")]].concat()));
+    while hand.progress.sweeps.iter().all(|sweep| sweep.unread.is_empty()) {
+        hand.ask();
+        hand.empty();
+    }
+    let began = hand.progress.sweeps[0].began;
+    hand.pass(HOUR * 3);
+    hand.restart();
+    while !hand.progress.sweeps[0].unread.is_empty() {
+        hand.ask();
+        hand.empty();
+    }
+    assert_eq!(hand.progress.sweeps[0].began, began);
+}

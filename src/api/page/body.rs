@@ -29,6 +29,9 @@ pub enum BodyError {
         /// What stands there instead.
         found: String,
     },
+    /// What stands where the next page is named is no link.
+    #[error("the next page: {0}")]
+    Next(&'static str),
     /// The definition has no such bodies.
     #[error("expected a definition {0}, found another")]
     Undefined(&'static str),

@@ -65,7 +65,7 @@ pub fn failure(
         (_, Some(ErrorMeaning::Gone)) => FailureKind::Gone,
         (_, Some(ErrorMeaning::Subscribe)) => FailureKind::Unsubscribed,
         (_, Some(ErrorMeaning::Retry)) => FailureKind::Transient,
-        (503, None) if asked.is_some() => throttled(),
+        (403 | 500..=599, None) if asked.is_some() => throttled(),
         (401, None) => FailureKind::Unauthorized,
         (408 | 500..=599, None) => FailureKind::Transient,
         (_, None) => FailureKind::Refused,

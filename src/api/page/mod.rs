@@ -151,7 +151,7 @@ impl PageReader {
         }
         let mut events = Vec::with_capacity(PAGE_EVENTS);
         let found = self.read_events(response, None, received, &mut events)?;
-        Ok(Page { events, next: self.next(response, found) })
+        Ok(Page { events, next: self.next(response, found)? })
     }
 
     /// Reads a page of a listing to its end.
@@ -168,7 +168,7 @@ impl PageReader {
                 Err(error) => entries = Err(error),
             }
         })?;
-        Ok(Listing { entries: entries?, next: self.next(response, found) })
+        Ok(Listing { entries: entries?, next: self.next(response, found)? })
     }
 
     /// Reads a blob of events, which was made then, to its end. A blob has no next page.
@@ -215,7 +215,11 @@ impl PageReader {
         })
     }
 
-    fn next<'p>(&self, response: &'p Response, found: Slots<'p>) -> Option<Cow<'p, str>> {
+    fn next<'p>(
+        &self,
+        response: &'p Response,
+        found: Slots<'p>,
+    ) -> Result<Option<Cow<'p, str>>, BodyError> {
         next::words(self.paging.as_ref(), response, found)
     }
 }

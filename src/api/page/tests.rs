@@ -326,8 +326,7 @@ mod next_pages {
             (link, r#""next":"second","a.next":"first""#, Some("first")),
             (link, r#""next":"second","a.next":"""#, Some("second")),
             (link, r#""next":"second","a.next":null"#, Some("second")),
-            (link, r#""next":"second","a.next":7"#, Some("second")),
-            (link, r#""next":7"#, None),
+            (link, r#""next":false"#, None),
             (link, r#""next":"""#, None),
             (link, r#""next":null"#, None),
             (link, r#""next":{}"#, None),
@@ -348,6 +347,19 @@ mod next_pages {
             ] {
                 assert_eq!(next(paging, &[], &body).as_deref(), expected, "{paging} {body}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_link_is_not_taken_for_the_end() {
+        for (paging, headers, body) in [
+            ("{link: /next}", &[][..], r#"{"items":[],"next":7}"#),
+            ("{link_header: next}", &[("Link", "https://x/2; rel=next")], r#"{"items":[]}"#),
+        ] {
+            let response = with(answer(body), headers);
+            let reader = reader(&format!("{PLAIN}next: {paging}"));
+            let read = reader.page(&response, RECEIVED);
+            assert!(matches!(read, Err(BodyError::Next(_))), "{paging}");
         }
     }
 
@@ -531,7 +543,8 @@ mod failures {
             (503, after, wait(7)),
             (503, &[], FailureKind::Transient),
             (500, &[], FailureKind::Transient),
-            (500, after, FailureKind::Transient),
+            (500, after, wait(7)),
+            (403, after, wait(7)),
             (408, &[], FailureKind::Transient),
             (401, &[], FailureKind::Unauthorized),
             (403, &[], FailureKind::Refused),
@@ -581,7 +594,8 @@ mod failures {
         let told = refusal(403, &[("Retry-After", "7")], body);
         assert_eq!(failure(&told, Some(&definition), NOW).unwrap().kind, wait(7));
         // Without the definition, a code is but a word.
-        assert_eq!(failure(&told, None, NOW).unwrap().kind, FailureKind::Refused);
+        let untold = refusal(403, &[], body);
+        assert_eq!(failure(&untold, None, NOW).unwrap().kind, FailureKind::Refused);
     }
 
     #[test]

@@ -37,6 +37,8 @@ impl Engine {
         let kind = self.lanes[lane].kind;
         let Some(job) = self.lanes[lane].job.take() else { return };
         let unasked = |oldest: &Timestamp| *oldest < job.whole.from - MARGIN;
+        self.lanes[lane].troubled = false;
+        self.fetches_recovered();
         self.lanes[lane].oldest_shown = job.tally.oldest.filter(unasked);
         self.stats.poll(kind.as_str(), "ok");
         for (fault, count) in std::mem::take(&mut self.faults) {
@@ -62,6 +64,7 @@ impl Engine {
         let duration = now.mono.saturating_sub(job.began.mono);
         self.stats.poll_duration = duration;
         self.stats.last_success = Some(now.wall);
+        self.last_live = Some(now.mono);
         if duration > self.plan.schedule.interval {
             self.reports.push(Report::poll_overrun(duration));
         }

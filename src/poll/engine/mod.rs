@@ -119,6 +119,8 @@ pub struct Engine {
     /// No request to the API before this: its `Retry-After` runs.
     hold: Duration,
     widened: Duration,
+    /// When a live poll was last complete.
+    last_live: Option<Duration>,
     slices: SliceLength,
     dedup: Dedup,
     newest: Option<Timestamp>,
@@ -201,6 +203,7 @@ impl Engine {
             rate: RateLimit::new(schedule.rate_limit),
             hold: Duration::ZERO,
             widened: schedule.window,
+            last_live: None,
             slices: SliceLength::new(SLICE_FIRST, schedule.range_max),
             dedup,
             lateness: Lateness::default(),

@@ -9,7 +9,7 @@ use crate::api::page::{Entry, Event, Failure, FailureKind};
 use crate::api::position;
 use crate::api::request::{self, Placement, Ticket};
 use crate::model::{Bucket, EventKey, Now, Seen, TimeRange, Timestamp};
-use crate::poll::job::{Job, Kind};
+use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::progress::Mark;
 use crate::poll::report::Report;
 use crate::poll::tokens::Grant;
@@ -68,7 +68,8 @@ impl Engine {
                 Err(problem) => return self.refuse(asked, &problem, now),
             };
             let (key, made) = (entry.key, entry.made);
-            blobs.push(Blob { key, url, made, attempts: 0, not_before: Duration::ZERO });
+            let not_before = Duration::ZERO;
+            blobs.push(Blob { key, url, made, attempts: 0, missing: 0, not_before });
         }
         if let Some(walk) = self.walk_of(asked.lane, asked.job) {
             blobs.into_iter().for_each(|blob| walk.list(blob));
@@ -114,21 +115,20 @@ impl Engine {
             What::Setup => {
                 self.setup.asked = false;
                 self.setup.backoff.succeed();
+                self.fetches_recovered();
             }
-            What::Page | What::Blob(_) => self.lanes[asked.lane].backoff.succeed(),
+            What::Blob(_) => self.lanes[asked.lane].backoff.succeed(),
+            // Only one that the walk had not come to before: see `turn`.
+            What::Page => {}
         }
-        self.fetches_recovered();
         Some(asked)
     }
 
     /// Says so, if whatever could not be had has been had by now.
-    fn fetches_recovered(&mut self) {
+    pub(super) fn fetches_recovered(&mut self) {
         let troubled = |job: &Job| job.walk.as_ref().is_some_and(|walk| walk.is_troubled());
-        let all_well = self.setup.backoff.attempt == 0
-            && self
-                .lanes
-                .iter()
-                .all(|lane| lane.backoff.attempt == 0 && !lane.job.as_ref().is_some_and(troubled));
+        let well = |lane: &Lane| !lane.troubled && !lane.job.as_ref().is_some_and(troubled);
+        let all_well = self.setup.backoff.attempt == 0 && self.lanes.iter().all(well);
         if all_well && self.conditions.fetch.end() {
             self.reports.push(Report::fetch_recovered());
         }
@@ -184,7 +184,6 @@ impl Engine {
 
     /// Turns to the next page, or ends the walk.
     fn turn(&mut self, asked: &Asked, token: Option<&str>, events: usize, now: Now) {
-        self.came_on(asked.lane, asked.job, now);
         let plan = std::sync::Arc::clone(&self.plan);
         let page_is_full =
             events >= usize::try_from(plan.definition.limits.page).unwrap_or(usize::MAX);
@@ -193,6 +192,15 @@ impl Engine {
             return;
         };
         walk.asked = false;
+        let further = walk.page_read();
+        let alone = !walk.has_other_parts();
+        if further {
+            self.came_on(asked.lane, asked.job, now);
+            self.lanes[asked.lane].backoff.succeed();
+            self.lanes[asked.lane].troubled &= !alone;
+            self.fetches_recovered();
+        }
+        let Some(walk) = self.walk_of(asked.lane, asked.job) else { return };
         let current = walk.next.as_ref();
         let next = match Position::after(paging, current, token, events, &plan.base_url) {
             Ok(next) => next,
@@ -205,12 +213,18 @@ impl Engine {
         let Some(walk) = self.walk_of(asked.lane, asked.job) else {
             return;
         };
-        walk.pages += 1;
         if walk.endless {
+            let by_time = walk.next.is_none();
             let ends = !page_is_full || next.is_none() || next == walk.next;
             let goes_on = next.as_ref().map(Position::as_text);
             walk.next = next;
-            walk.listed = ends;
+            walk.ended = ends;
+            // From here on the link says where reading goes on, and nothing would find the hole again.
+            let hole =
+                self.job(asked.lane, asked.job).and_then(|job| job.hole.take_if(|_| by_time));
+            if let Some(hole) = hole {
+                self.mark(Mark::Hole(hole));
+            }
             if goes_on.is_some() {
                 self.mark(Mark::Follow(goes_on));
             }
@@ -227,7 +241,7 @@ impl Engine {
                 }
             }
             None => {
-                walk.part_listed(plan.parts.len());
+                walk.part_listed();
                 if walk.is_complete() {
                     self.slice_read(asked.lane, now);
                 }

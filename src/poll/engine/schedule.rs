@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::setup::Gate;
 use super::{Asked, Engine, Fetch, Reads, Step, What};
 use crate::api::Position;
 use crate::api::request::{self, Credential, PageOf, RequestSpec, Requests, Ticket};
@@ -156,8 +157,11 @@ impl Engine {
         let last = self.progress.sweep(sweep.depth);
         let limit = self.edge(now);
         let unread = last.map_or_else(Vec::new, |last| ranges::after(&last.unread, limit));
-        if !unread.is_empty() {
-            return Ok(Job::new(unread, now));
+        if let Some(last) = last
+            && !unread.is_empty()
+        {
+            // The next one follows from when this one began, however long it was interrupted.
+            return Ok(Job::new(unread, Now { wall: last.began, ..now }));
         }
         let began = last.map_or(now.wall, |last| last.began.min(now.wall));
         let since = now.wall.since(began);
@@ -192,16 +196,20 @@ impl Engine {
                 }
             }
         }
-        if !self.setup.is_done() {
-            return self.set_up(lane, credential, now, wake);
+        match self.setup.gate(now.mono) {
+            Gate::Open => {}
+            Gate::Closed => return Step::Wait(wake),
+            Gate::ClosedUntil(at) => return Step::Wait(wake.min(at)),
+            Gate::Ask => return self.set_up(lane, credential, now, wake),
         }
         let length = match self.lanes[lane].kind {
             Kind::Live => self.plan.schedule.range_max,
             Kind::CatchUp | Kind::Sweep(_) => self.slices.get(),
         };
         let limit = now.wall - self.plan.schedule.reach;
-        let Lane { kind, job, .. } = &mut self.lanes[lane];
-        let walk = job.as_mut().and_then(|job| job.walk(length));
+        let Lane { kind, job, first_part, .. } = &mut self.lanes[lane];
+        let parts = self.plan.parts.len();
+        let walk = job.as_mut().and_then(|job| job.walk(length, parts, *first_part));
         if *kind != Kind::Live && walk.as_ref().is_some_and(|walk| walk.begins_before(limit)) {
             // Too late by now for some of it: what can still be had is planned anew.
             *job = None;
@@ -239,14 +247,17 @@ impl Engine {
             walk.asked = true;
             let page = PageOf {
                 range: walk.slice,
-                part: parts.get(walk.part).and_then(Option::as_deref),
+                part: walk.part().and_then(|part| parts[part].as_deref()),
                 position: walk.next.as_ref(),
                 endless: walk.endless,
             };
             let reads = if definition.blobs.is_some() { Reads::Listing } else { Reads::Page };
             (requests.page(page), What::Page, reads)
         } else {
-            self.slice_read(lane, now);
+            if walk.is_complete() {
+                self.slice_read(lane, now);
+            }
+            // Else what could be asked for is under way in another lane, and was put off.
             return Step::Wait(now.mono);
         };
         let spec = spec.expect("the plan filled these templates once already");
@@ -260,12 +271,6 @@ impl Engine {
         now: Now,
         wake: Duration,
     ) -> Step {
-        if self.setup.asked {
-            return Step::Wait(wake);
-        }
-        if self.setup.not_before > now.mono {
-            return Step::Wait(wake.min(self.setup.not_before));
-        }
         let Some((spec, what, reads)) = self.setup_request() else { return Step::Wait(wake) };
         self.setup.asked = true;
         self.send(lane, spec, what, reads, credential, now)

@@ -9,11 +9,28 @@ use crate::config::Plan;
 use crate::model::Now;
 use crate::poll::backoff::Backoff;
 
+/// Whether something may be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// It may.
+    Open,
+    /// Not before the setup's answer is in.
+    Closed,
+    /// Not before this moment.
+    ClosedUntil(Duration),
+    /// The setup's next request goes first.
+    Ask,
+}
+
 /// How far that has come.
 #[derive(Debug)]
 pub(super) struct Setup {
     stage: Stage,
     pub(super) asked: bool,
+    /// How many attempts to start something failed in a row.
+    failures: usize,
+    /// Whether everything has been tried once: from then on, what is off does not hold up the rest.
+    tried: bool,
     pub(super) backoff: Backoff,
     pub(super) not_before: Duration,
 }
@@ -31,11 +48,29 @@ enum Stage {
 impl Setup {
     pub(super) fn new(definition: &Definition) -> Self {
         let stage = if definition.subscriptions.is_some() { Stage::Unknown } else { Stage::Done };
-        Self { stage, asked: false, backoff: Backoff::default(), not_before: Duration::ZERO }
+        Self {
+            stage,
+            asked: false,
+            failures: 0,
+            tried: false,
+            backoff: Backoff::default(),
+            not_before: Duration::ZERO,
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
+    }
+
+    /// Whether reading waits for it; nothing if the setup has to say nothing now.
+    pub(super) fn gate(&self, now: Duration) -> Gate {
+        let busy = self.asked || now < self.not_before;
+        match self.is_done() || (self.tried && busy) {
+            true => Gate::Open,
+            false if self.asked => Gate::Closed,
+            false if busy => Gate::ClosedUntil(self.not_before),
+            false => Gate::Ask,
+        }
     }
 
     /// The API says that something is off after all.
@@ -75,6 +110,8 @@ impl Engine {
         let wanted = self.plan.parts.iter().flatten();
         let off: Vec<String> = wanted.filter(|part| !on.contains(part)).cloned().collect();
         self.setup.stage = if off.is_empty() { Stage::Done } else { Stage::Off(off) };
+        self.setup.failures = 0;
+        self.setup.tried |= self.setup.is_done();
     }
 
     /// What was to be switched on is on.
@@ -86,6 +123,7 @@ impl Engine {
             names.pop();
             if names.is_empty() {
                 self.setup.stage = Stage::Done;
+                self.setup.tried = true;
             }
         }
     }
@@ -94,5 +132,11 @@ impl Engine {
     pub(super) fn setup_failed(&mut self, now: Now) {
         self.setup.not_before = now.mono + self.setup.backoff.fail(self.rng.f64());
         self.setup.asked = false;
+        if let Stage::Off(names) = &mut self.setup.stage {
+            // The others first: one that may not be started must not stand in their way.
+            names.rotate_right(1);
+            self.setup.failures += 1;
+            self.setup.tried |= self.setup.failures >= names.len();
+        }
     }
 }

@@ -3,20 +3,35 @@
 use std::time::Duration;
 
 use super::{Asked, Engine, What};
+use crate::api::Position;
 use crate::api::page::{Failure, FailureKind};
 use crate::api::request::Ticket;
-use crate::model::{Fault, Now, TimeRange};
+use crate::model::{Fault, Now};
 use crate::poll::backoff::Backoff;
-use crate::poll::job::Kind;
+use crate::poll::job::{Kind, Lane};
 use crate::poll::progress::Mark;
 use crate::poll::report::Report;
-use crate::poll::walk::Blob;
+use crate::poll::walk::{Blob, Walk};
 
 /// A blob that is not there is asked for so often before it is given up.
 const GONE_ATTEMPTS_MAX: u32 = 4;
 
 /// Blobs that were given up are remembered, so many at most.
 const GIVEN_UP_MAX: usize = 10_000;
+
+/// A slice is refused so often before it is given up, if it is at least so old.
+const REFUSALS_MAX: u32 = 8;
+const REFUSED_AGE_MIN: Duration = Duration::from_secs(24 * 3_600);
+
+/// A page that may yet come is asked for so often before the other parts of the walk go first.
+const ATTEMPTS_BEFORE_OTHERS: u32 = 3;
+
+/// Whether a numbered page is not found because the one before it was the last.
+fn is_past_the_end(asked: &Asked, failure: &Failure, walk: Option<&mut Walk>) -> bool {
+    let numbered =
+        |walk: &mut Walk| matches!(walk.next, Some(Position::Page(_) | Position::Offset(_)));
+    matches!(asked.what, What::Page) && failure.status == 404 && walk.is_some_and(numbered)
+}
 
 impl Engine {
     /// The request failed.
@@ -68,11 +83,23 @@ impl Engine {
                     self.reports.push(Report::throttled(failure.status, wait));
                 }
             }
-            FailureKind::Unauthorized if self.plan.access.is_some() => {
+            // Others may have found out before, and there may be a new token by now.
+            FailureKind::Unauthorized if asked.token != self.tokens.serial => {
                 self.ask_again(&asked);
-                // Others may have found out before, and there may be a new token by now.
-                if asked.token == self.tokens.serial {
-                    self.unauthorized(failure, now);
+            }
+            FailureKind::Unauthorized
+                if self.plan.access.is_some() && self.tokens.may_renew(now.mono) =>
+            {
+                self.ask_again(&asked);
+                self.unauthorized(failure, now);
+            }
+            _ if is_past_the_end(&asked, failure, self.walk_of(asked.lane, asked.job)) => {
+                if let Some(walk) = self.walk_of(asked.lane, asked.job) {
+                    (walk.asked, walk.next) = (false, None);
+                    walk.part_listed();
+                    if walk.is_complete() {
+                        self.slice_read(asked.lane, now);
+                    }
                 }
             }
             _ => match asked.what {
@@ -98,12 +125,51 @@ impl Engine {
     fn page_failed(&mut self, lane: usize, url: &str, failure: &Failure, now: Now) {
         let attempt = self.lanes[lane].backoff.attempt + 1;
         self.report_failure(url, failure, attempt, now);
+        self.lanes[lane].troubled = true;
         self.wait(lane, Duration::ZERO, now);
         match failure.kind {
-            FailureKind::Refused | FailureKind::Gone => self.restart(lane),
             FailureKind::Unsubscribed => self.setup.begin_again(),
+            FailureKind::Refused | FailureKind::Gone
+                if self.refused_for_good(lane, failure, now) =>
+            {
+                return self.give_up_slice(lane, now);
+            }
+            FailureKind::Refused | FailureKind::Gone => self.restart(lane),
             _ => {}
         }
+        let Lane { job, first_part, .. } = &mut self.lanes[lane];
+        let walk = job.as_mut().and_then(|job| job.walk.as_mut());
+        if let Some(walk) = walk.filter(|walk| walk.has_other_parts())
+            && (failure.kind != FailureKind::Transient || attempt >= ATTEMPTS_BEFORE_OTHERS)
+        {
+            walk.postpone_part();
+            *first_part = walk.part().unwrap_or_default();
+        }
+    }
+
+    /// Whether an old slice is refused, again and again, while live polls succeed: the API does not
+    /// keep its events for as long as the definition says.
+    fn refused_for_good(&mut self, lane: usize, failure: &Failure, now: Now) -> bool {
+        let last_live = self.last_live;
+        let Lane { kind, job, .. } = &mut self.lanes[lane];
+        let Some(job) = job.as_mut().filter(|_| *kind != Kind::Live) else { return false };
+        let (began, Some(walk)) = (job.came_on, job.walk.as_mut()) else { return false };
+        let is_answer = matches!(failure.status, 400 | 404 | 410 | 416 | 422);
+        if !is_answer || walk.next.is_some() || walk.has_other_parts() {
+            return false;
+        }
+        walk.refusals += 1;
+        walk.refusals >= REFUSALS_MAX
+            && now.wall.since(walk.slice.to) >= REFUSED_AGE_MIN
+            && last_live.is_some_and(|last| last > began)
+    }
+
+    /// What a slice held can no longer be had.
+    fn give_up_slice(&mut self, lane: usize, now: Now) {
+        let walk = self.lanes[lane].job.as_ref().and_then(|job| job.walk.as_ref());
+        let Some(slice) = walk.map(|walk| walk.slice) else { return };
+        self.reports.push(Report::gap(slice));
+        self.slice_read(lane, now);
     }
 
     /// Begins the walk again; an endless link that died is forgotten, and reading resumes by time.
@@ -132,10 +198,11 @@ impl Engine {
     ) {
         let gone = failure.kind == FailureKind::Gone || matches!(failure.status, 404 | 410);
         blob.attempts += 1;
+        blob.missing += u32::from(gone);
         let known = self.given_up.contains(&blob.key);
-        if gone && (known || blob.attempts >= GONE_ATTEMPTS_MAX) {
+        if gone && (known || blob.missing >= GONE_ATTEMPTS_MAX) {
             if !known {
-                self.reports.push(Report::gap(TimeRange::new(blob.made, blob.made)));
+                self.reports.push(Report::missing_blob(blob.made));
                 if self.given_up.len() >= GIVEN_UP_MAX {
                     self.given_up.clear();
                 }
@@ -144,6 +211,9 @@ impl Engine {
             return self.blob_done(lane, job, blob.key, now);
         }
         self.report_failure(url, failure, blob.attempts, now);
+        if failure.kind == FailureKind::Unsubscribed {
+            self.setup.begin_again();
+        }
         let mut backoff = Backoff { attempt: blob.attempts - 1 };
         blob.not_before = now.mono + backoff.fail(self.rng.f64());
         if !gone {
@@ -166,14 +236,18 @@ impl Engine {
     fn wait(&mut self, lane: usize, asked: Duration, now: Now) -> Duration {
         let jitter = self.rng.f64();
         let lane = &mut self.lanes[lane];
-        let own = lane.backoff.fail(jitter);
+        // What was under way together fails together: that is one failure, not several in a row.
+        let own = match lane.not_before.checked_sub(now.mono) {
+            Some(left) if !left.is_zero() => left,
+            _ => lane.backoff.fail(jitter),
+        };
         let wait = if asked.is_zero() { own } else { asked };
-        lane.not_before = now.mono + wait;
+        lane.not_before = lane.not_before.max(now.mono + wait);
         wait
     }
 
     fn unauthorized(&mut self, failure: &Failure, now: Now) {
-        if !self.tokens.refused() {
+        if !self.tokens.refused(now.mono) {
             self.no_token(failure, None, now);
         }
     }
