@@ -36,13 +36,18 @@ pub fn definition(api: &str) -> Result<Definition, ConfigError> {
     let yaml = read(Path::new(api)).map_err(|error| {
         ConfigError::new(
             "api",
-            format!("'{api}' cannot be read: {error}"),
-            "set the path of a definition file",
+            format!("'{api}' cannot be read in {}: {error}", here()),
+            "set the path of a definition file, best an absolute one",
         )
     })?;
     Definition::parse(&yaml).map_err(|error| {
         ConfigError::new("api", format!("'{api}': {error}"), "mend the definition")
     })
+}
+
+/// Where relative paths begin.
+fn here() -> String {
+    std::env::current_dir().map_or("this directory".to_owned(), |dir| dir.display().to_string())
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

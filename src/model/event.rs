@@ -57,19 +57,8 @@ pub enum Fault {
     NoId,
     /// It has no time, or none that can be read: the time it was received stands in for it.
     NoTime,
+    /// It happened long before or after what was asked for: its time may be misread.
+    OffRange,
     /// It cannot be transcoded (nested too deeply): it is handed over as text.
     NotTranscoded,
-}
-
-impl Fault {
-    /// For people.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::NoId => "without the definition's id; told from others by its bytes",
-            Self::NoTime => {
-                "without the definition's time; delivered with the time it was received"
-            }
-            Self::NotTranscoded => "nested too deeply for a record; delivered as text",
-        }
-    }
 }

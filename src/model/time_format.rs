@@ -1,5 +1,7 @@
 //! How an API writes moments: RFC 3339, epoch seconds or milliseconds, or a pattern of its own in UTC.
 
+use std::fmt;
+
 use super::Timestamp;
 
 /// One way to write a moment.
@@ -84,6 +86,18 @@ impl TimeFormat {
         let Self::Pattern(pattern) = self else { return None };
         let zoned = jiff::Timestamp::from_nanosecond(i128::from(moment.as_nanos())).ok()?;
         jiff::fmt::strtime::format(pattern, &zoned.to_zoned(jiff::tz::TimeZone::UTC)).ok()
+    }
+}
+
+impl fmt::Display for TimeFormat {
+    /// As it stands in a definition.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rfc3339 => "rfc3339",
+            Self::Seconds => "seconds",
+            Self::Milliseconds => "milliseconds",
+            Self::Pattern(pattern) => pattern,
+        })
     }
 }
 

@@ -149,6 +149,20 @@ impl Report {
         )
     }
 
+    /// There was a token, and the API refused it.
+    pub fn token_refused(status: u16, error: &str) -> Self {
+        let message = format!(
+            "the API refused the token: {}; trying again with back-off",
+            cause(status, error)
+        );
+        report(
+            "auth_failed",
+            Error,
+            message,
+            vec![("status", Field::Count(status.into())), ("error", text(error))],
+        )
+    }
+
     /// A token again.
     pub fn auth_recovered() -> Self {
         report("auth_recovered", Info, "the token was accepted again".to_owned(), vec![])
@@ -169,6 +183,22 @@ impl Report {
                 ("error", text(error)),
                 ("url", text(url)),
                 ("attempt", Field::Count(attempt.into())),
+            ],
+        )
+    }
+
+    /// A full page named no next one, and none ever has: the definition may look in the wrong place.
+    pub fn no_next_page(events: usize, url: &str) -> Self {
+        let error = "a full page without a next one; is the definition's 'next' right?";
+        report(
+            "fetch_failed",
+            Warning,
+            format!("{error} The page had {events} events, and no page has named a next one yet"),
+            vec![
+                ("status", Field::Count(200)),
+                ("error", text(error)),
+                ("url", text(url)),
+                ("attempt", Field::Count(1)),
             ],
         )
     }

@@ -145,3 +145,31 @@ fn an_event_far_older_than_what_was_asked_for_comes_once() {
     }
     assert_eq!(handed_over, 1);
 }
+
+#[test]
+fn a_full_page_without_a_next_one_is_remarked_upon_unless_there_has_been_one() {
+    for with_next in [false, true] {
+        let mut hand = Hand::new(&plan(&[("heartbeat", "off"), ("sweeps", "off")]));
+        let times = |hand: &Hand| -> Vec<_> { (0..1_000).map(|_| hand.ago(MINUTE)).collect() };
+        if with_next {
+            hand.ask();
+            hand.page(&times(&hand), Some("/next?p=2"));
+            hand.ask();
+            hand.empty();
+        }
+        hand.ask();
+        hand.page(&times(&hand), None);
+        hand.ask();
+        hand.page(&times(&hand), None);
+        assert_eq!(hand.events(&["fetch_failed"]).len(), usize::from(!with_next));
+    }
+}
+
+#[test]
+fn times_far_off_the_range_that_was_asked_for_are_remarked_upon() {
+    let mut hand = Hand::new(&plan(&[("heartbeat", "off"), ("sweeps", "off")]));
+    hand.ask();
+    hand.page(&[MINUTE, MINUTE * 2], None);
+    let [(_, report)] = hand.reports(&["record_rejected"])[..] else { panic!("one report") };
+    assert!(report.message.contains("2 events whose time at '/time'"), "{}", report.message);
+}

@@ -77,6 +77,11 @@ impl<'de> Deserialize<'de> for Paging {
 }
 
 impl Paging {
+    /// Whether a page says itself that there is a next one.
+    pub fn is_by_word(&self) -> bool {
+        !matches!(self, Self::Page { .. } | Self::Offset { .. })
+    }
+
     fn from_fields(fields: Fields) -> Result<Self, String> {
         let Fields { link, header, link_header, cursor, query, body, page, first, offset, place } =
             fields;

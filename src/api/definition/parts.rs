@@ -144,6 +144,16 @@ pub enum Id {
     Hash,
 }
 
+impl Id {
+    /// Where its parts stand; nowhere in particular if it is the bytes.
+    pub fn pointers(&self) -> &[Pointer] {
+        match self {
+            Self::At(pointers) => pointers,
+            Self::Hash => &[],
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let many = OneOrMany::<String>::deserialize(from)?.0;

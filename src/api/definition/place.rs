@@ -39,6 +39,12 @@ impl DefinitionError {
             None => text,
         };
         let problem = problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem);
+        // The library's advice to programmers, and its terse word for a brace that should be quoted.
+        let problem = problem.split(", set DuplicateKeyPolicy").next().unwrap_or(problem);
+        let problem = match problem {
+            "expected string scalar" => "expected a text; quote one that begins with a brace",
+            other => other,
+        };
         let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
         Self { place, problem }
     }

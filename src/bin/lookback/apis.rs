@@ -31,8 +31,9 @@ pub(crate) fn run(args: &ApisArgs) -> Result<(), String> {
 
 /// Reads a definition of the user's own.
 fn check(path: &str) -> Result<String, String> {
-    let definition = load::definition(path).map_err(|error| error.problem)?;
-    let mut out = format!("{path} is a good definition.\n");
+    let definition =
+        load::definition(path).map_err(|error| format!("{}; {}", error.problem, error.mend))?;
+    let mut out = format!("{path} reads well. Whether the API agrees shows when it is asked.\n");
     out.push_str(&summary(&definition));
     for (name, parameter) in &definition.parameters {
         let need = if parameter.default.is_some() { "may be set" } else { "must be set" };

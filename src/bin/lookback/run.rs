@@ -117,6 +117,16 @@ fn try_run(
         let contexts = instances.iter().map(|instance| instance.metrics.as_ref());
         eprint!("{}", metrics::to_prometheus(contexts));
     }
+    let count = |name| instances.iter().filter_map(|i| i.metrics.sum(name, &[])).sum::<f64>();
+    if end == End::TimedOut {
+        eprintln!(
+            "lookback: no complete poll within --timeout ({} s): {} requests and {} records so far. If both \
+             grow, raise --timeout or rate_limit, or lower window; else see the log for fetch_failed or auth_failed",
+            args.timeout,
+            count("lookback_requests_total"),
+            count("lookback_records_total"),
+        );
+    }
     Ok(close(end, &report))
 }
 
@@ -187,7 +197,6 @@ fn close(end: End, report: &StopReport) -> ExitCode {
         eprintln!("lookback: stopped{losses}");
     }
     if end == End::TimedOut {
-        eprintln!("lookback: no complete poll within --timeout");
         return ExitCode::FAILURE;
     }
     if report.undelivered_records > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Engine, MARGIN};
-use crate::model::{Now, Timestamp};
+use crate::api::definition::MomentAt;
+use crate::model::{Fault, Now, Timestamp};
 use crate::poll::job::{Job, Kind};
 use crate::poll::progress::{Mark, SweepProgress};
 use crate::poll::report::Report;
@@ -42,7 +43,8 @@ impl Engine {
         self.lanes[lane].oldest_shown = job.tally.oldest.filter(unasked);
         self.stats.poll(kind.as_str(), "ok");
         for (fault, count) in std::mem::take(&mut self.faults) {
-            self.reports.push(Report::record_rejected(count, fault.reason()));
+            let reason = self.reason(fault);
+            self.reports.push(Report::record_rejected(count, &reason));
         }
         match kind {
             Kind::Live => self.live_read(&job, now),
@@ -52,6 +54,26 @@ impl Engine {
                 self.reports.push(report);
             }
             Kind::Sweep(_) => {}
+        }
+    }
+
+    /// Why events are not as the definition says, for people.
+    fn reason(&self, fault: Fault) -> String {
+        let definition = &self.plan.definition;
+        let MomentAt { at, format } = &definition.time;
+        match fault {
+            Fault::NoId => {
+                let at = definition.id.pointers().iter().map(|pointer| format!("'{pointer}'"));
+                let at: Vec<String> = at.collect();
+                format!("without an id at {}; told from others by their bytes", at.join(", "))
+            }
+            Fault::NoTime => format!(
+                "without a time at '{at}' that reads as {format}; delivered with the time they were received"
+            ),
+            Fault::OffRange => format!(
+                "whose time at '{at}' lies more than a day off the range that was asked for; delivered all the same. Is the definition's 'time' right?"
+            ),
+            Fault::NotTranscoded => "nested too deeply for a record; delivered as text".to_owned(),
         }
     }
 

@@ -119,6 +119,8 @@ pub struct Engine {
     /// No request to the API before this: its `Retry-After` runs.
     hold: Duration,
     widened: Duration,
+    /// Whether a page has ever named a next one, or its silence has been remarked upon.
+    next_seen: bool,
     /// When a live poll was last complete.
     last_live: Option<Duration>,
     slices: SliceLength,
@@ -203,6 +205,7 @@ impl Engine {
             rate: RateLimit::new(schedule.rate_limit),
             hold: Duration::ZERO,
             widened: schedule.window,
+            next_seen: false,
             last_live: None,
             slices: SliceLength::new(SLICE_FIRST, schedule.range_max),
             dedup,

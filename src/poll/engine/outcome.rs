@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use super::{Asked, Engine, What};
 use crate::api::Position;
+use crate::api::definition::Paging;
 use crate::api::page::{Entry, Event, Failure, FailureKind};
 use crate::api::position;
 use crate::api::request::{self, Placement, Ticket};
-use crate::model::{Bucket, EventKey, Now, Seen, TimeRange, Timestamp};
+use crate::model::{Bucket, EventKey, Fault, Now, Seen, TimeRange, Timestamp};
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::progress::Mark;
 use crate::poll::report::Report;
 use crate::poll::tokens::Grant;
 use crate::poll::walk::{Blob, Walk};
+
+/// So far off the range that was asked for, an event's time is worth a word.
+const FAR: Duration = Duration::from_secs(24 * 3_600);
 
 impl Engine {
     /// The page or the blob asked for is in. `known` answers [`Engine::lookups`]. Returns which events are new.
@@ -157,7 +161,8 @@ impl Engine {
             return false;
         }
         self.stats.records += 1;
-        if let Some(fault) = seen.fault {
+        let fault = seen.fault.or_else(|| self.off_range(asked, seen));
+        if let Some(fault) = fault {
             *self.faults.entry(fault).or_default() += 1;
             self.stats.rejected += 1;
         }
@@ -180,6 +185,17 @@ impl Engine {
             self.stats.late += 1;
         }
         true
+    }
+
+    /// An event far from what was asked for: an API may show such, but a misread time looks like it.
+    fn off_range(&mut self, asked: &Asked, seen: &Seen) -> Option<Fault> {
+        if self.plan.definition.window_on.is_some() {
+            return None;
+        }
+        let walk = self.walk_of(asked.lane, asked.job).filter(|walk| !walk.endless)?;
+        let TimeRange { from, to } = walk.slice;
+        let near = from - FAR <= seen.time && seen.time <= to + FAR;
+        (!near).then_some(Fault::OffRange)
     }
 
     /// Turns to the next page, or ends the walk.
@@ -235,12 +251,21 @@ impl Engine {
         }
         match next {
             Some(position) => {
-                if !walk.follow(position) {
+                let follows = walk.follow(position);
+                self.next_seen = true;
+                if !follows {
                     let problem = "the next-page link repeats, or the pages never end";
                     self.refuse_page(asked.lane, &asked.url, problem, now);
                 }
             }
             None => {
+                let suspicious = page_is_full && walk.next.is_none() && !self.next_seen;
+                if suspicious && paging.is_some_and(Paging::is_by_word) {
+                    self.next_seen = true;
+                    let report = Report::no_next_page(events, &asked.url);
+                    self.reports.push(report);
+                }
+                let Some(walk) = self.walk_of(asked.lane, asked.job) else { return };
                 walk.part_listed();
                 if walk.is_complete() {
                     self.slice_read(asked.lane, now);
@@ -278,7 +303,7 @@ impl Engine {
                     FailureKind::Throttled(wait) => wait,
                     _ => None,
                 };
-                self.no_token(&failure, asked, now);
+                self.no_token(&failure, asked, Report::auth_failed, now);
             }
         }
     }

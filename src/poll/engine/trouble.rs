@@ -248,7 +248,7 @@ impl Engine {
 
     fn unauthorized(&mut self, failure: &Failure, now: Now) {
         if !self.tokens.refused(now.mono) {
-            self.no_token(failure, None, now);
+            self.no_token(failure, None, Report::token_refused, now);
         }
     }
 
@@ -285,12 +285,13 @@ impl Engine {
         &mut self,
         failure: &Failure,
         asked_to_wait: Option<Duration>,
+        report: fn(u16, &str) -> Report,
         now: Now,
     ) {
         let jitter = self.rng.f64();
         self.tokens.failed(asked_to_wait, now.mono, jitter);
         if self.tokens.failing.hold(now.mono) {
-            self.reports.push(Report::auth_failed(failure.status, &failure.error));
+            self.reports.push(report(failure.status, &failure.error));
         }
     }
 }
