@@ -258,7 +258,8 @@ impl Api {
             let (at, end, shown) = self.first(url, now)?;
             return Ok(self.page(at, end, shown));
         }
-        let from = value("from").map(|text| time(Timestamp::parse(&text).expect("a moment")));
+        let since = value("from");
+        let from = since.as_ref().map(|text| time(Timestamp::parse(text).expect("a moment")));
         let at = value("after").map_or(0, |text| text.parse().expect("a number"));
         let end = self.stored.partition_point(|index| self.events[*index].visible <= now);
         let mut events = Vec::new();
@@ -273,7 +274,9 @@ impl Api {
             }
         }
         self.served += events.len() as u64;
-        Ok(Page { events, next: Some(format!("/log?after={next}")) })
+        // The link keeps to the moment that the walk began with.
+        let since = since.map(|from| format!("&from={from}")).unwrap_or_default();
+        Ok(Page { events, next: Some(format!("/log?after={next}{since}")) })
     }
 
     fn page(&mut self, at: usize, end: usize, shown: Duration) -> Page {

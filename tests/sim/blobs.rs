@@ -109,7 +109,7 @@ fn a_blob_that_stays_away_is_reported_as_a_gap_once_and_asked_for_again_while_it
             }
             hand.pass(Duration::from_millis(500));
         }
-        assert_eq!(tries, if poll == 0 { 4 } else { 1 });
+        assert_eq!(tries, if poll == 0 { 4 } else { 2 });
         assert_eq!(hand.events(&["gap"]).len(), 1);
         assert!(hand.progress.live_until.is_some(), "it does not stand in the way");
     }

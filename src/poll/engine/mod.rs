@@ -281,6 +281,12 @@ impl Engine {
         let widest = schedule.widen.map_or(schedule.window, |widen| widen.max);
         let deepest = schedule.sweeps.last().map_or(widest, |sweep| sweep.depth.max(widest));
         let resume = progress.live_until.unwrap_or(progress.origin) - schedule.window;
+        // An endless link shows what has been stored since it stood there, however old: what ranges
+        // have shown meanwhile must be known when it gets there.
+        let until = match self.plan.definition.follow {
+            true => progress.live_until.unwrap_or(progress.origin).min(now),
+            false => now,
+        };
         let holes = progress.holes.first().map(|hole| hole.from);
         let jobs = self.lanes.iter().filter_map(|lane| lane.job.as_ref()).map(|job| job.oldest());
         let sweeps = schedule.sweeps.iter().filter_map(|sweep| {
@@ -297,7 +303,7 @@ impl Engine {
             .chain(again)
             .chain(shown)
             .chain(sweeps)
-            .chain([resume, now - deepest])
+            .chain([resume, until - deepest])
             .min();
         Bucket::of(oldest.unwrap_or(resume) - MARGIN)
     }

@@ -16,6 +16,9 @@ use crate::poll::walk::{Blob, Walk};
 /// A blob that is not there is asked for so often before it is given up.
 const GONE_ATTEMPTS_MAX: u32 = 4;
 
+/// And so often each time that it is listed again.
+const GONE_AGAIN_MAX: u32 = 2;
+
 /// Blobs that were given up are remembered, so many at most.
 const GIVEN_UP_MAX: usize = 10_000;
 
@@ -200,7 +203,8 @@ impl Engine {
         blob.attempts += 1;
         blob.missing += u32::from(gone);
         let known = self.given_up.contains(&blob.key);
-        if gone && (known || blob.missing >= GONE_ATTEMPTS_MAX) {
+        let attempts_max = if known { GONE_AGAIN_MAX } else { GONE_ATTEMPTS_MAX };
+        if gone && blob.missing >= attempts_max {
             if !known {
                 self.reports.push(Report::missing_blob(blob.made));
                 if self.given_up.len() >= GIVEN_UP_MAX {
