@@ -22,6 +22,17 @@ pub(super) fn secret(property: &str, source: &SecretSource) -> Result<Secret, Co
     }
 }
 
+/// What is wrong with a file's permissions, if others than its owner and group may read it.
+pub(super) fn exposed(property: &str, path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let path = path.display();
+    (mode & 0o004 != 0).then(|| {
+        format!("property '{property}': '{path}' can be read by everybody on this machine (mode {mode:o}); run chmod 640 on it")
+    })
+}
+
 /// The text of a file.
 ///
 /// # Errors

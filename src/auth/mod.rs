@@ -71,6 +71,25 @@ pub fn check(login: &Login) -> Result<(), ConfigError> {
     }
 }
 
+/// The files with a secret that others on this machine can read: the property, and what is wrong.
+pub fn exposed(login: &Login) -> Vec<String> {
+    let source = |property, source: &SecretSource| match source {
+        SecretSource::Value(_) => None,
+        SecretSource::File(path) => file::exposed(property, path),
+    };
+    let found = match login {
+        Login::Fixed(secret) | Login::Basic { user: None, secret } => source("token_file", secret),
+        Login::Basic { user: Some(_), secret } => source("client_secret_file", secret),
+        Login::OAuth(oauth) => match &oauth.proof {
+            Proof::Secret(secret) => source("client_secret_file", secret),
+            Proof::Certificate { key, .. } => file::exposed("certificate_key_file", key),
+            Proof::Federated(path) => file::exposed("federated_token_file", path),
+            Proof::Metadata => None,
+        },
+    };
+    found.into_iter().collect()
+}
+
 fn granted(token: Secret, source: &SecretSource) -> Acquire {
     let expires_in = match source {
         SecretSource::Value(_) => VALUE_LIFE,

@@ -152,6 +152,20 @@ fn a_fixed_token_is_sent_as_the_definition_says_from_the_config_or_a_file() {
 }
 
 #[test]
+fn a_file_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    for (mode, warned) in [(0o644, true), (0o640, false)] {
+        let bench = bench();
+        let file = bench.write("token", TOKEN);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let host =
+            bench.start(vec![acme(&bench, "bearer", "{kind: bearer}").set("token_file", &file)]);
+        bench.finish(host, "in");
+        assert_eq!(bench.has_logged("can be read by everybody"), warned, "{:#?}", bench.log());
+    }
+}
+
+#[test]
 fn basic_takes_a_name_and_a_password_as_well() {
     let bench = bench();
     let input = acme(&bench, "basic", "{kind: basic}");
