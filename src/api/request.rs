@@ -5,9 +5,9 @@ use std::fmt;
 
 use url::Url;
 
-use super::definition::{Body, Call, Definition, Into, Method, Paging};
+use super::definition::{Body, Call, Definition, Into, Method, Paging, Template};
 use super::position::Position;
-use super::template::{self, Template, Values};
+use super::template::{self, Values};
 use crate::config::Secret;
 use crate::model::TimeRange;
 

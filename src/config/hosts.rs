@@ -5,9 +5,9 @@ use url::Url;
 use super::cloud::Cloud;
 use super::property::parsed;
 use super::{ConfigError, Raw, values};
-use crate::api::definition::{Audience, CloudHosts, Definition};
+use crate::api::definition::{Audience, CloudHosts, Definition, Template};
 use crate::api::origin;
-use crate::api::template::{Template, Values};
+use crate::api::template::Values;
 
 /// The hosts of one cloud.
 #[derive(Clone, Copy)]

@@ -1,8 +1,8 @@
 //! What fills a definition's templates, and that nothing is missing of what is in use.
 
 use super::{ConfigError, Raw, keys};
-use crate::api::definition::{Body, Definition, Parameter};
-use crate::api::template::{self, Template, Values};
+use crate::api::definition::{Body, Definition, Parameter, Template};
+use crate::api::template::{self, Values};
 
 /// Properties that any template may name.
 const ALWAYS: [&str; 2] = ["tenant", "client_id"];

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Auth, Body, Definition, DefinitionError, Id, Into, Method, PARALLEL_MAX, Paging};
+use super::{
+    Auth, Body, Definition, DefinitionError, Id, Into, Method, PARALLEL_MAX, Paging, Template,
+};
 use crate::api::origin;
-use crate::api::template::{self, Template, Values};
+use crate::api::template::{self, Values};
 use crate::config::keys;
 
 /// What every template may name.

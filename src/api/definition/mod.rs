@@ -3,26 +3,32 @@
 //! What can be wrong with one value is found where it is read, so that the mistake is shown with its
 //! line and column; what can be wrong between values is in `check`.
 
+mod ask;
 mod auth;
 mod check;
+mod limits;
 mod paging;
-mod parts;
 mod place;
+mod records;
+mod template;
+mod users;
+mod values;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use ask::{Body, Call, Equals, ForEach, Method, Request, Subscriptions};
 pub use auth::{Audience, Auth};
+pub use limits::{ErrorMeaning, Limits, Quota, Reset};
 pub use paging::{Into, Paging};
-pub use parts::{
-    Blobs, Body, Call, CloudHosts, Equals, ErrorMeaning, ForEach, Id, Limits, Method, MomentAt,
-    OneOrMany, PARALLEL_MAX, Parameter, Quota, Records, Request, Reset, Subscriptions,
-};
 pub use place::{DefinitionError, Place, Placed};
+pub use records::{Blobs, Id, MomentAt, PARALLEL_MAX, Records};
+pub use template::Template;
+pub use users::{CloudHosts, Parameter};
+pub use values::OneOrMany;
 
-use super::template::Template;
 use crate::config::cloud::Cloud;
 use crate::config::sweeps::Sweep;
 
@@ -68,7 +74,7 @@ pub struct Definition {
     #[serde(default)]
     pub next: Option<Paging>,
     /// Whether the API gives an endless next link: live polls follow it, sweeps read bounded ranges.
-    #[serde(default, deserialize_with = "parts::switch")]
+    #[serde(default, deserialize_with = "values::switch")]
     pub follow: bool,
     /// The listing's entries are links to blobs of records.
     #[serde(default)]
@@ -85,10 +91,10 @@ pub struct Definition {
     /// What the API can bear.
     pub limits: Limits,
     /// How far back a live poll reads unless the user says otherwise.
-    #[serde(deserialize_with = "parts::duration")]
+    #[serde(deserialize_with = "values::duration")]
     pub window: Duration,
     /// Deeper re-reads unless the user says otherwise.
-    #[serde(default, deserialize_with = "parts::sweep_list")]
+    #[serde(default, deserialize_with = "values::sweep_list")]
     pub sweeps: Vec<Sweep>,
 }
 
