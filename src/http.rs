@@ -133,7 +133,8 @@ impl Http {
     }
 
     /// How many requests were sent and have not been answered yet.
-    pub fn in_flight(&self) -> usize {
+    #[cfg(test)]
+    fn in_flight(&self) -> usize {
         self.under_way.len()
     }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// The properties that every template may name.
+pub const ALWAYS: [&str; 2] = ["tenant", "client_id"];
+
 /// The values that templates may name.
 #[derive(Clone, Debug, Default)]
 pub struct Values(BTreeMap<String, String>);

@@ -4,14 +4,11 @@ use super::{ConfigError, Raw, keys};
 use crate::api::definition::{Body, Definition, Parameter, Template};
 use crate::api::template::{self, Values};
 
-/// Properties that any template may name.
-const ALWAYS: [&str; 2] = ["tenant", "client_id"];
-
 /// What was set, else the parameters' defaults. What has neither is missed where it is used.
 pub(super) fn collect(raw: &Raw, definition: &Definition) -> Result<Values, ConfigError> {
     let mut values = Values::default();
     let own = definition.parameters.keys().map(String::as_str);
-    for name in ALWAYS.into_iter().chain(own) {
+    for name in template::ALWAYS.into_iter().chain(own) {
         let Some(value) = raw.get(name) else { continue };
         if value.contains(char::is_control) {
             let problem = "holds a line break or another control character";
@@ -79,7 +76,7 @@ fn request_templates(definition: &Definition) -> impl Iterator<Item = &Template>
 fn require(names: &[&str], definition: &Definition, values: &Values) -> Result<(), ConfigError> {
     for name in names {
         let parameter = definition.parameters.get(*name);
-        if values.get(name).is_some() || (parameter.is_none() && !ALWAYS.contains(name)) {
+        if values.get(name).is_some() || (parameter.is_none() && !template::ALWAYS.contains(name)) {
             continue;
         }
         // A default that cannot be filled lacks what it names.

@@ -109,6 +109,18 @@ pub fn find_all<'a>(doc: &'a str, pointers: &[Pointer]) -> Result<Slots<'a>, Jso
 }
 
 impl<'a> Scalar<'a> {
+    /// Its text, decoded if it is a string.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Scalar::Str(text) => text,
+            Scalar::Number(literal) => literal,
+            Scalar::Bool(value) => match value {
+                true => "true",
+                false => "false",
+            },
+        }
+    }
+
     /// A string, or a number's literal text.
     pub fn into_text(self) -> Option<Cow<'a, str>> {
         match self {

@@ -76,6 +76,28 @@ fn from_to(range: TimeRange) -> Vec<(&'static str, Field)> {
     vec![("from", text(range.from)), ("to", text(range.to))]
 }
 
+fn auth(message: String, status: u16, error: &str) -> Report {
+    let fields = vec![("status", Field::Count(status.into())), ("error", text(error))];
+    report("auth_failed", Error, message, fields)
+}
+
+fn fetch(
+    severity: Severity,
+    message: String,
+    status: u16,
+    error: &str,
+    url: &str,
+    attempt: u32,
+) -> Report {
+    let fields = vec![
+        ("status", Field::Count(status.into())),
+        ("error", text(error)),
+        ("url", text(url)),
+        ("attempt", Field::Count(attempt.into())),
+    ];
+    report("fetch_failed", severity, message, fields)
+}
+
 /// What a heartbeat carries.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pulse {
@@ -140,26 +162,20 @@ impl Report {
 
     /// No token.
     pub fn auth_failed(status: u16, error: &str) -> Self {
-        let message = format!("no token: {}; asking again with back-off", cause(status, error));
-        report(
-            "auth_failed",
-            Error,
-            message,
-            vec![("status", Field::Count(status.into())), ("error", text(error))],
+        auth(
+            format!("no token: {}; asking again with back-off", cause(status, error)),
+            status,
+            error,
         )
     }
 
     /// There was a token, and the API refused it.
     pub fn token_refused(status: u16, error: &str) -> Self {
-        let message = format!(
-            "the API refused the token: {}; trying again with back-off",
-            cause(status, error)
-        );
-        report(
-            "auth_failed",
-            Error,
-            message,
-            vec![("status", Field::Count(status.into())), ("error", text(error))],
+        let cause = cause(status, error);
+        auth(
+            format!("the API refused the token: {cause}; trying again with back-off"),
+            status,
+            error,
         )
     }
 
@@ -174,33 +190,15 @@ impl Report {
             "a page could not be had: {}; trying again with back-off",
             cause(status, error)
         );
-        report(
-            "fetch_failed",
-            Error,
-            message,
-            vec![
-                ("status", Field::Count(status.into())),
-                ("error", text(error)),
-                ("url", text(url)),
-                ("attempt", Field::Count(attempt.into())),
-            ],
-        )
+        fetch(Error, message, status, error, url, attempt)
     }
 
     /// A full page named no next one, and none ever has: the definition may look in the wrong place.
     pub fn no_next_page(events: usize, url: &str) -> Self {
         let error = "a full page without a next one; is the definition's 'next' right?";
-        report(
-            "fetch_failed",
-            Warning,
-            format!("{error} The page had {events} events, and no page has named a next one yet"),
-            vec![
-                ("status", Field::Count(200)),
-                ("error", text(error)),
-                ("url", text(url)),
-                ("attempt", Field::Count(1)),
-            ],
-        )
+        let message =
+            format!("{error} The page had {events} events, and no page has named a next one yet");
+        fetch(Warning, message, 200, error, url, 1)
     }
 
     /// The page is in.

@@ -150,6 +150,7 @@ impl Run {
             self.engine.stats(now).received_bytes += response.received_bytes as u64;
         }
         if ticket == LOGIN {
+            // Its body is not kept for later: it holds a token.
             let grant = answer.and_then(|response| auth::grant(&response, now.wall));
             if let Err(failure) = &grant {
                 hold(self.login.as_ref(), failure, now);
@@ -158,27 +159,33 @@ impl Run {
             return;
         }
         let Some(reads) = self.asked.remove(&ticket) else { return };
-        let response = match answer {
-            Ok(response) => response,
-            Err(failure) => return self.engine.failed(ticket, &failure, now),
-        };
-        if let Some(wait) = page::spare(&response, self.plan.definition.quota.as_ref(), now.wall) {
+        match answer {
+            Ok(response) => {
+                self.came(ticket, reads, &response, now);
+                self.http.recycle(response.body);
+            }
+            Err(failure) => self.engine.failed(ticket, &failure, now),
+        }
+    }
+
+    /// An answer of the API has come, which may be a refusal.
+    fn came(&mut self, ticket: Ticket, reads: Reads, response: &Response, now: Now) {
+        if let Some(wait) = page::spare(response, self.plan.definition.quota.as_ref(), now.wall) {
             self.engine.spare(wait, now);
             if let Some(origin) = &self.api {
                 holds::hold(origin, now.mono + wait, now.mono);
             }
         }
-        if let Some(failure) = page::failure(&response, Some(&self.plan.definition), now.wall) {
+        if let Some(failure) = page::failure(response, Some(&self.plan.definition), now.wall) {
             hold(self.api.as_ref(), &failure, now);
             return self.engine.failed(ticket, &failure, now);
         }
         let read = match reads {
-            Reads::Page | Reads::Blob(_) => self.events(ticket, reads, &response),
-            Reads::Listing => self.listing(ticket, &response),
-            Reads::Subscriptions => self
-                .reader
-                .subscriptions(&response)
-                .map(|on| self.engine.subscriptions(ticket, &on)),
+            Reads::Page | Reads::Blob(_) => self.events(ticket, reads, response),
+            Reads::Listing => self.listing(ticket, response),
+            Reads::Subscriptions => {
+                self.reader.subscriptions(response).map(|on| self.engine.subscriptions(ticket, &on))
+            }
             Reads::Started => {
                 self.engine.subscribed(ticket);
                 Ok(())
@@ -188,7 +195,6 @@ impl Run {
             let failure = transient(response.status, error.to_string());
             self.engine.failed(ticket, &failure, now);
         }
-        self.http.recycle(response.body);
     }
 
     /// Reads a page or a blob, and hands on what of it is new.

@@ -9,9 +9,6 @@ use crate::api::origin;
 use crate::api::template::{self, Values};
 use crate::config::keys;
 
-/// What every template may name.
-const ALWAYS: [&str; 2] = ["tenant", "client_id"];
-
 impl Definition {
     pub(super) fn check(&self) -> Result<(), DefinitionError> {
         self.check_parameters()?;
@@ -29,7 +26,7 @@ impl Definition {
                 return Err(DefinitionError::new(problem));
             }
             if let Some(default) = &parameter.default {
-                check_names(default, &ALWAYS)?;
+                check_names(default, &template::ALWAYS)?;
             }
         }
         let Some(each) = &self.for_each else { return Ok(()) };
@@ -43,18 +40,12 @@ impl Definition {
     /// Every name in a template must have a value there.
     fn check_templates(&self) -> Result<(), DefinitionError> {
         let parameters = self.parameters.keys().map(String::as_str);
-        let fixed: Vec<&str> = ALWAYS.into_iter().chain(parameters).collect();
+        let fixed: Vec<&str> = template::ALWAYS.into_iter().chain(parameters).collect();
         let each = self.for_each.iter().map(|each| each.name.as_str());
         let each: Vec<&str> = fixed.iter().copied().chain(each).collect();
         let ranged: Vec<&str> = each.iter().copied().chain(["from", "to"]).collect();
 
-        let token_url = match &self.auth {
-            Auth::OAuth2 { token_url, .. } => Some(token_url),
-            _ => None,
-        };
-        let clouds = self.clouds.values().flat_map(|cloud| [&cloud.base_url, &cloud.token_url]);
-        let addresses = [&self.base_url].into_iter().chain(token_url).chain(clouds.flatten());
-        for template in addresses.chain(self.every_request.values()) {
+        for template in self.addresses().chain(self.every_request.values()) {
             check_names(template, &fixed)?;
         }
         if let Some(subscriptions) = &self.subscriptions {
@@ -85,14 +76,19 @@ impl Definition {
         }
     }
 
-    /// Credentials go to these: https, or loopback.
-    fn check_addresses(&self) -> Result<(), DefinitionError> {
+    /// The API's and the login service's addresses, in all clouds.
+    fn addresses(&self) -> impl Iterator<Item = &Template> {
         let token_url = match &self.auth {
             Auth::OAuth2 { token_url, .. } => Some(token_url),
             _ => None,
         };
         let clouds = self.clouds.values().flat_map(|cloud| [&cloud.base_url, &cloud.token_url]);
-        for template in [&self.base_url].into_iter().chain(token_url).chain(clouds.flatten()) {
+        [&self.base_url].into_iter().chain(token_url).chain(clouds.flatten())
+    }
+
+    /// Credentials go to these: https, or loopback.
+    fn check_addresses(&self) -> Result<(), DefinitionError> {
+        for template in self.addresses() {
             let mut values = Values::default();
             template.names().iter().for_each(|name| values.set(name, "x"));
             let filled = template.fill(&values, template::percent).unwrap_or_default();

@@ -43,10 +43,11 @@ impl Identity {
         let mut hasher = self.hasher(kind);
         let mut is_empty = true;
         for part in parts {
-            let (of, text): (u8, &str) = match part.as_ref()? {
-                Scalar::Str(text) => (1, text),
-                Scalar::Number(text) => (2, text),
-                Scalar::Bool(value) => (3, if *value { "true" } else { "false" }),
+            let part = part.as_ref()?;
+            let (of, text): (u8, &str) = match part {
+                Scalar::Str(_) => (1, part.as_str()),
+                Scalar::Number(_) => (2, part.as_str()),
+                Scalar::Bool(_) => (3, part.as_str()),
             };
             is_empty &= text.is_empty();
             hasher.write_u8(of);

@@ -118,11 +118,7 @@ pub(super) fn asked_of_subscription(subscriptions: &Subscriptions) -> Vec<Pointe
 /// The name of a subscription, if it is on.
 pub(super) fn subscribed<'p>(raw: &RawEvent<'p>, on: &str) -> Option<Cow<'p, str>> {
     let [name, enabled] = raw.found.as_slice() else { return None };
-    let is_on = match enabled.as_ref()? {
-        Scalar::Str(text) => text == on,
-        Scalar::Number(text) => *text == on,
-        Scalar::Bool(value) => on == if *value { "true" } else { "false" },
-    };
+    let is_on = enabled.as_ref()?.as_str() == on;
     name.clone()?.into_text().filter(|name| is_on && !name.is_empty())
 }
 

@@ -204,9 +204,7 @@ impl Engine {
         let page_is_full =
             events >= usize::try_from(plan.definition.limits.page).unwrap_or(usize::MAX);
         let paging = plan.definition.next.as_ref();
-        let Some(walk) = self.walk_of(asked.lane, asked.job) else {
-            return;
-        };
+        let Some(walk) = self.walk_of(asked.lane, asked.job) else { return };
         walk.asked = false;
         let further = walk.page_read();
         let alone = !walk.has_other_parts();
@@ -226,28 +224,9 @@ impl Engine {
             Position::Link(url) => Position::Link(self.without_credential(url)),
             other => other,
         });
-        let Some(walk) = self.walk_of(asked.lane, asked.job) else {
-            return;
-        };
+        let Some(walk) = self.walk_of(asked.lane, asked.job) else { return };
         if walk.endless {
-            let by_time = walk.next.is_none();
-            let ends = !page_is_full || next.is_none() || next == walk.next;
-            let goes_on = next.as_ref().map(Position::as_text);
-            walk.next = next;
-            walk.ended = ends;
-            // From here on the link says where reading goes on, and nothing would find the hole again.
-            let hole =
-                self.job(asked.lane, asked.job).and_then(|job| job.hole.take_if(|_| by_time));
-            if let Some(hole) = hole {
-                self.mark(Mark::Hole(hole));
-            }
-            if goes_on.is_some() {
-                self.mark(Mark::Follow(goes_on));
-            }
-            if ends {
-                self.slice_read(asked.lane, now);
-            }
-            return;
+            return self.turn_endless(asked, next, page_is_full, now);
         }
         match next {
             Some(position) => {
@@ -271,6 +250,33 @@ impl Engine {
                     self.slice_read(asked.lane, now);
                 }
             }
+        }
+    }
+
+    /// Goes on along the endless link, whose present end is a page that is not full.
+    fn turn_endless(
+        &mut self,
+        asked: &Asked,
+        next: Option<Position>,
+        page_is_full: bool,
+        now: Now,
+    ) {
+        let Some(job) = self.job(asked.lane, asked.job) else { return };
+        let Some(walk) = job.walk.as_mut() else { return };
+        let by_time = walk.next.is_none();
+        let ends = !page_is_full || next.is_none() || next == walk.next;
+        let goes_on = next.as_ref().map(Position::as_text);
+        walk.next = next;
+        walk.ended = ends;
+        // From here on the link says where reading goes on, and nothing would find the hole again.
+        if let Some(hole) = job.hole.take_if(|_| by_time) {
+            self.mark(Mark::Hole(hole));
+        }
+        if goes_on.is_some() {
+            self.mark(Mark::Follow(goes_on));
+        }
+        if ends {
+            self.slice_read(asked.lane, now);
         }
     }
 

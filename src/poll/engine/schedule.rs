@@ -224,11 +224,8 @@ impl Engine {
         let mut blob = walk.take_blob(now.mono);
         // Another lane may have been faster, or be about to be.
         let under_way = |key| {
-            let blobs = self.asked.values().filter_map(|asked| match &asked.what {
-                What::Blob(blob) => Some(blob.key),
-                What::Page | What::Setup => None,
-            });
-            blobs.into_iter().any(|other| other == key)
+            let is_it = |asked: &Asked| matches!(&asked.what, What::Blob(blob) if blob.key == key);
+            self.asked.values().any(is_it)
         };
         loop {
             match blob {
