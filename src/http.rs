@@ -4,11 +4,12 @@
 //! blocking client cannot be interrupted, and a stalled server would hold up the host's shutdown
 //! for as long as a request may take. Requests make headway only while [`Http::wait`] runs.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -28,6 +29,9 @@ const KEPT_BUFFER_MAX: usize = 16 * 1024 * 1024;
 
 /// A longer header of an answer is an error.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// So much is shown of a header's name.
+const HEADER_NAME_SHOWN: usize = 80;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +81,7 @@ struct Raw {
     headers: Headers,
     gzip: bool,
     body: Vec<u8>,
+    is_login: bool,
 }
 
 /// An HTTP client. Dropping it drops what is under way: it has no thread of its own.
@@ -119,13 +124,17 @@ impl Http {
     /// be sent at all.
     pub fn send(&mut self, ticket: Ticket, spec: &RequestSpec) {
         let request = self.clients.request(spec);
-        let (wire, max_page) = (self.buffers.smallest(), self.max_page);
+        let wire = if spec.is_login { Vec::new() } else { self.buffers.smallest() };
+        let (max_page, is_login) = (self.max_page, spec.is_login);
         // A redirect would lose a credential in the query, or repeat it who knows where.
         let in_query =
             matches!(&spec.credential, Some(Credential { place: Placement::Query(_), .. }));
         let exchange = MAY_FOLLOW.scope(!in_query, async move {
             match request {
-                Ok(request) => (ticket, exchange(request, wire, max_page).await),
+                Ok(request) => {
+                    let raw = exchange(request, wire, max_page).await;
+                    (ticket, raw.map(|raw| Raw { is_login, ..raw }))
+                }
                 Err(error) => (ticket, Err(error)),
             }
         });
@@ -171,9 +180,11 @@ impl Http {
     fn inflate(&mut self, raw: Raw) -> Result<Response, HttpError> {
         let received_bytes = raw.body.len();
         let body = if raw.gzip {
-            let mut page = self.buffers.largest();
+            let mut page = if raw.is_login { Vec::new() } else { self.buffers.largest() };
             let inflated = self.inflater.gunzip(&raw.body, &mut page, self.max_page);
-            self.buffers.keep(raw.body);
+            if !raw.is_login {
+                self.buffers.keep(raw.body);
+            }
             inflated?;
             page
         } else {
@@ -264,6 +275,10 @@ impl Clients {
             request = request.body(payload.text.expose().to_owned());
         }
         request = request.header(ACCEPT_ENCODING, "gzip");
+        if spec.is_login {
+            // A connection that is kept has the secret in its buffers until the next request.
+            request = request.header(CONNECTION, "close");
+        }
         for (name, value) in &spec.headers {
             request = request.header(name, value);
         }
@@ -295,7 +310,7 @@ async fn exchange(
     for (name, value) in headers {
         // What is left out could have been the link to the next page.
         if value.len() > HEADER_BYTES_MAX {
-            return Err(HttpError::Header(name.to_string()));
+            return Err(HttpError::Header(name.as_str().chars().take(HEADER_NAME_SHOWN).collect()));
         }
         kept.push(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
     }
@@ -306,7 +321,7 @@ async fn exchange(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Raw { status, headers: kept, gzip, body })
+    Ok(Raw { status, headers: kept, gzip, body, is_login: false })
 }
 
 /// The innermost cause, without the URL: a next link may carry a token.
@@ -325,14 +340,20 @@ fn transport(error: reqwest::Error) -> HttpError {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let cause: String = cause.to_string().chars().take(200).collect();
+    // It may quote the server, a name in its certificate for one.
+    let cause: String =
+        cause.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
     HttpError::Transport(format!("{kind} ({cause})"))
 }
 
 /// For plain http. It is spoken with this machine only, so never through a proxy, not even the
-/// environment's; and it needs none of the system's certificates, which not every machine has.
+/// environment's, and never by what a resolver says of `localhost`; and it needs none of the system's
+/// certificates, which not every machine has.
 fn plain_client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
-    build(with_own_files(options, client(options).no_proxy().tls_certs_only([]))?)
+    let here: [SocketAddr; 2] =
+        [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+    let builder = client(options).no_proxy().resolve_to_addrs("localhost", &here);
+    build(with_own_files(options, builder.tls_certs_only([]))?)
 }
 
 fn tls_client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {

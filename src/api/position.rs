@@ -104,15 +104,50 @@ mod tests {
 
     #[test]
     fn a_link_to_another_host_is_refused() {
-        for ok in ["https://api.example/v1/x?y", "/v1/x", "https://API.EXAMPLE:443/"] {
-            assert!(pin(ok, &base()).is_ok(), "{ok}");
+        for (ok, meant) in [
+            ("https://api.example/v1/x?y", "/v1/x?y"),
+            ("/v1/x", "/v1/x"),
+            ("https://API.EXAMPLE:443/", "/"),
+            ("https:evil", "/evil"),
+            ("https:/evil", "/evil"),
+            ("?next=https://evil.example", "/v1?next=https://evil.example"),
+            ("@evil.example", "/@evil.example"),
+            ("evil.example", "/evil.example"),
+            ("/x\r\nHost: evil.example", "/xHost:%20evil.example"),
+            ("https://api.example\\@evil.example:1/", "/@evil.example:1/"),
+            ("/..//evil.example", "//evil.example"),
+        ] {
+            assert_eq!(pin(ok, &base()).unwrap().as_str(), format!("https://api.example{meant}"));
         }
         for bad in [
             "https://evil.example/",
             "https://api.example:8443/",
             "http://api.example/",
+            "http://api.example:443/",
+            "HTTP:/evil",
             "//evil.example/x",
+            "\\\\evil.example",
+            "/\\evil.example",
+            "\\/evil.example",
+            "/\t/evil.example",
+            "\u{1}//evil.example",
+            "https:\\\\evil.example",
+            "https:///evil.example",
+            "https://api.example.evil.example/",
+            "https://api.example./",
+            "https://api.example@evil.example/",
+            "https://api.example:443@evil.example/",
+            "https://evil.example\\@api.example/",
+            "https://evil.example#@api.example/",
+            "https://evil.example?@api.example/",
             "https://u:p@api.example/",
+            "https://u@api.example/",
+            "https://аpi.example/",
+            "https://xn--pi-7kc.example/",
+            "https://127.0.0.1/",
+            "wss://api.example/",
+            "javascript:alert(1)",
+            "data:,x",
             "file:///etc/passwd",
             "https://",
         ] {

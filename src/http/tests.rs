@@ -61,7 +61,8 @@ fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: &str) {
 
 fn get(addr: SocketAddr, path: &str, credential: Option<Credential>) -> RequestSpec {
     let url = Url::parse(&format!("http://{addr}{path}")).unwrap();
-    RequestSpec { method: Method::Get, url, headers: Vec::new(), credential, payload: None }
+    let (method, headers) = (Method::Get, Vec::new());
+    RequestSpec { method, url, headers, credential, payload: None, is_login: false }
 }
 
 fn credential(place: Placement, value: &str) -> Option<Credential> {

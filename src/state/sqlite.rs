@@ -1,6 +1,8 @@
 //! The state in a SQLite file that several sources share: WAL, every commit synced.
 
 use std::collections::HashMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,7 +80,13 @@ fn open_once(
     source: &str,
     first: &impl Fn() -> Progress,
 ) -> Result<Opened<SqliteState>, StateError> {
+    let is_new = !path.exists();
     let mut connection = Connection::open(path)?;
+    if is_new {
+        // By its path: to open and close the file here would release the locks that other sources of
+        // this process have on it. What SQLite creates beside it gets the same mode.
+        let _ = std::fs::set_permissions(path, Permissions::from_mode(0o600));
+    }
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
@@ -260,6 +268,26 @@ mod tests {
         let mut recent = Vec::new();
         opened.state.recent(Bucket(2), &mut |key| recent.push(key)).unwrap();
         assert_eq!(recent, [key(2, 8)]);
+    }
+
+    #[test]
+    fn only_the_owner_can_read_what_is_created_and_a_mode_that_was_set_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let modes = || -> Vec<(String, u32)> {
+            let entries = std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap);
+            let mode = |it: &std::fs::DirEntry| it.metadata().unwrap().permissions().mode() & 0o777;
+            entries.map(|it| (it.file_name().into_string().unwrap(), mode(&it))).collect()
+        };
+        let _lock = crate::state::lock::SourceLock::take(&path, "a").unwrap();
+        let mut opened = open_at(&path, "a");
+        opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap();
+        assert_eq!(modes().len(), 4, "lock, database, log and index: {:?}", modes());
+        assert!(modes().iter().all(|(_, mode)| *mode == 0o600), "{:?}", modes());
+        drop(opened);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let _opened = open_at(&path, "a");
+        assert!(modes().contains(&("x.db".to_owned(), 0o640)), "{:?}", modes());
     }
 
     #[test]

@@ -61,8 +61,8 @@ impl Worker {
         let setup = Setup { plan: Arc::clone(&plan), shared: Arc::clone(&shared), clock };
         let opened = setup.open().map_err(|error| refusal(&plan, &error))?;
         let run = run::Run::new(&setup, opened)?;
-        let exposed = plan.access.iter().flat_map(|access| auth::exposed(&access.login));
-        exposed.for_each(|warning| shared.log(Level::Warn, warning));
+        let warnings = auth::exposed(&plan).into_iter().chain(plan.http.warning());
+        warnings.for_each(|warning| shared.log(Level::Warn, warning));
         shared.log(Level::Info, format!("effective configuration: {}", plan.summary()));
         let thread = std::thread::Builder::new()
             .name("lookback".to_owned())

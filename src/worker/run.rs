@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use super::shared::{Level, Shared};
 use super::{Setup, batch, holds};
 use crate::api::Origin;
@@ -12,7 +14,7 @@ use crate::api::request::Ticket;
 use crate::auth::{self, Acquire};
 use crate::clock::Clock;
 use crate::config::plan::{Login, OAuth};
-use crate::config::{ConfigError, Plan};
+use crate::config::{ConfigError, Plan, Secret};
 use crate::encode::health;
 use crate::handoff::Lot;
 use crate::http::{Http, HttpError, Waited};
@@ -49,6 +51,8 @@ pub(super) struct Run {
     http: Http,
     /// What the answers to the requests under way are to be read as.
     asked: HashMap<Ticket, Reads>,
+    /// What the request to the login service that is under way proves itself with.
+    proof: Option<Secret>,
     /// The hosts of the API and of the login service.
     api: Option<Origin>,
     login: Option<Origin>,
@@ -84,6 +88,7 @@ impl Run {
             shared: Arc::clone(&setup.shared),
             state: opened.state,
             asked: HashMap::new(),
+            proof: None,
             phase: PHASE_MAX.mul_f64(fastrand::f64()),
             unsaved: None,
             commit_not_before: Duration::ZERO,
@@ -137,7 +142,10 @@ impl Run {
         let now = self.clock.now();
         let Some(access) = &self.plan.access else { return };
         match auth::acquire(&access.login, now.wall) {
-            Ok(Acquire::Ask(spec)) => self.http.send(LOGIN, &spec),
+            Ok(Acquire::Ask { spec, proof }) => {
+                self.http.send(LOGIN, &spec);
+                self.proof = proof;
+            }
             Ok(Acquire::Granted(grant)) => self.engine.logged_in(Ok(grant), now),
             Err(failure) => self.engine.logged_in(Err(failure), now),
         }
@@ -150,8 +158,13 @@ impl Run {
             self.engine.stats(now).received_bytes += response.received_bytes as u64;
         }
         if ticket == LOGIN {
-            // Its body is not kept for later: it holds a token.
-            let grant = answer.and_then(|response| auth::grant(&response, now.wall));
+            let proof = self.proof.take();
+            let grant = answer.and_then(|mut response| {
+                let grant = auth::grant(&response, now.wall);
+                response.body.zeroize();
+                grant
+            });
+            let grant = grant.map_err(|failure| failure.without(proof.as_ref()));
             if let Err(failure) = &grant {
                 hold(self.login.as_ref(), failure, now);
             }

@@ -28,7 +28,7 @@ use super::stats::{QUANTILES, Stats};
 use super::tokens::Tokens;
 use super::walk::Blob;
 use crate::api::request::{RequestSpec, Ticket};
-use crate::config::Plan;
+use crate::config::{Plan, Secret};
 use crate::config::plan::{Schedule, Start};
 use crate::config::sweeps;
 use crate::model::{Bucket, EventKey, Fault, Now, TimeRange, Timestamp};
@@ -82,8 +82,9 @@ struct Asked {
     /// Which lane asked, and for which of its jobs.
     lane: usize,
     job: u64,
-    /// Which token it carries.
+    /// Which token it carries, and that token.
     token: u64,
+    secret: Option<Secret>,
     /// Its URL, as it may be shown.
     url: String,
     what: What,

@@ -287,8 +287,10 @@ impl Engine {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let job = self.lanes[lane].job.as_ref().map_or(0, |job| job.serial);
-        let url = request::without_query(&spec.url);
-        self.asked.insert(ticket, Asked { lane, job, token: self.tokens.serial, url, what });
+        let secret = self.tokens.current(now.mono).cloned();
+        let url = request::shown(&spec.url, secret.as_ref());
+        let token = self.tokens.serial;
+        self.asked.insert(ticket, Asked { lane, job, token, secret, url, what });
         Step::Fetch(Box::new(Fetch { ticket, spec, reads }))
     }
 
