@@ -341,8 +341,7 @@ fn transport(error: reqwest::Error) -> HttpError {
         cause = inner;
     }
     // It may quote the server, a name in its certificate for one.
-    let cause: String =
-        cause.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
+    let cause: String = cause.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
     HttpError::Transport(format!("{kind} ({cause})"))
 }
 
@@ -350,8 +349,7 @@ fn transport(error: reqwest::Error) -> HttpError {
 /// environment's, and never by what a resolver says of `localhost`; and it needs none of the system's
 /// certificates, which not every machine has.
 fn plain_client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
-    let here: [SocketAddr; 2] =
-        [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+    let here: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
     let builder = client(options).no_proxy().resolve_to_addrs("localhost", &here);
     build(with_own_files(options, builder.tls_certs_only([]))?)
 }

@@ -151,7 +151,14 @@ impl Requests<'_> {
         }
         let headers = headers(&request.headers, &values)?;
         let method = request.method;
-        self.finish(RequestSpec { method, url, headers, credential: None, payload, is_login: false })
+        self.finish(RequestSpec {
+            method,
+            url,
+            headers,
+            credential: None,
+            payload,
+            is_login: false,
+        })
     }
 
     /// The request for a blob.

@@ -48,7 +48,9 @@ fn open_to_others(property: &str, path: &Path, but: u32, mend: &str) -> Option<S
         _ => "read",
     };
     let path = path.display();
-    Some(format!("property '{property}': '{path}' can be {verb} by everybody on this machine (mode {mode:o}); run chmod {mend} on it"))
+    Some(format!(
+        "property '{property}': '{path}' can be {verb} by everybody on this machine (mode {mode:o}); run chmod {mend} on it"
+    ))
 }
 
 /// The text of a file.

@@ -25,7 +25,8 @@ impl SourceLock {
         hasher.write(source.as_bytes());
         let mut path = db.as_os_str().to_owned();
         path.push(format!(".lock-{:016x}", hasher.finish()));
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(StateError::Taken(source.to_owned())),

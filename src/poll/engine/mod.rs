@@ -28,9 +28,9 @@ use super::stats::{QUANTILES, Stats};
 use super::tokens::Tokens;
 use super::walk::Blob;
 use crate::api::request::{RequestSpec, Ticket};
-use crate::config::{Plan, Secret};
 use crate::config::plan::{Schedule, Start};
 use crate::config::sweeps;
+use crate::config::{Plan, Secret};
 use crate::model::{Bucket, EventKey, Fault, Now, TimeRange, Timestamp};
 
 /// Kept beyond what any read can ask for: APIs and clocks are not exact.

@@ -273,9 +273,8 @@ impl Engine {
             self.mark(Mark::Hole(hole));
         }
         // What quotes the credential is not written down: after a restart an older link goes on.
-        let quotes = |text: &String| {
-            asked.secret.as_ref().is_some_and(|secret| secret.is_quoted_in(text))
-        };
+        let quotes =
+            |text: &String| asked.secret.as_ref().is_some_and(|secret| secret.is_quoted_in(text));
         if goes_on.as_ref().is_some_and(|text| !quotes(text)) {
             self.mark(Mark::Follow(goes_on));
         }
