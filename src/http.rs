@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -275,10 +275,6 @@ impl Clients {
             request = request.body(payload.text.expose().to_owned());
         }
         request = request.header(ACCEPT_ENCODING, "gzip");
-        if spec.is_login {
-            // A connection that is kept has the secret in its buffers until the next request.
-            request = request.header(CONNECTION, "close");
-        }
         for (name, value) in &spec.headers {
             request = request.header(name, value);
         }

@@ -28,8 +28,7 @@ pub struct RequestSpec {
     pub credential: Option<Credential>,
     /// What a POST sends.
     pub payload: Option<Payload>,
-    /// Whether the answer holds a token: then nothing is kept of the exchange, no buffer and no
-    /// connection.
+    /// Whether the answer holds a token: then no buffer of the exchange is kept for later.
     pub is_login: bool,
 }
 

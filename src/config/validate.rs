@@ -292,6 +292,8 @@ mod tests {
             (&[("client_secret_file", "/x")], "client_secret"),
             (&[("tenant", "")], "tenant"),
             (&[("base_url", "http://graph.example")], "base_url"),
+            (&[("base_url", "http://graph.example"), ("proxy", "http://127.0.0.1:1")], "base_url"),
+            (&[("base_url", "https://graph.example?key=x")], "base_url"),
             (&[("token_url", "http://login.example")], "token_url"),
             (&[("format", "xml")], "format"),
             (&[("managed_identity", "on")], "client_secret"),

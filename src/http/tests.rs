@@ -174,6 +174,8 @@ fn a_redirect_is_followed_on_the_same_host_unless_the_query_has_a_credential() {
         (format!("http://{addr}/there"), query(), false),
         (format!("http://{addr}/there?key=hunter2"), query(), false),
         (format!("http://{elsewhere}/there"), header(), false),
+        (format!("//{elsewhere}/there"), header(), false),
+        (format!("/\\{elsewhere}/there"), header(), false),
         (format!("https://{addr}/there"), None, false),
     ];
     let steps: Vec<(String, bool)> = cases.iter().map(|it| (it.0.clone(), it.2)).collect();
@@ -214,6 +216,29 @@ fn a_credential_that_no_header_can_hold_is_an_error_and_not_left_out() {
     let (ticket, answer) = answered(&mut http);
     assert_eq!(ticket, Ticket(7));
     assert!(matches!(answer, Err(HttpError::Credential)), "{answer:?}");
+}
+
+#[test]
+fn no_buffer_that_held_a_token_is_kept_for_later() {
+    let (listener, addr) = listen();
+    let text = br#"{"access_token":"hunter2"}"#;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(text).unwrap();
+    let zipped = encoder.finish().unwrap();
+    let server = thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = accept(&listener);
+            let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n";
+            stream.write_all(&[head.as_bytes(), &zipped].concat()).unwrap();
+        }
+    });
+    let mut http = http();
+    for (is_login, kept) in [(true, false), (false, true)] {
+        http.send(Ticket(1), &RequestSpec { is_login, ..get(addr, "/", None) });
+        assert_eq!(answered(&mut http).1.unwrap().as_bytes(), text);
+        assert_eq!(http.buffers.bytes > 0, kept);
+    }
+    server.join().unwrap();
 }
 
 #[test]
