@@ -234,39 +234,25 @@ fn the_environments_proxies_see_nothing_of_what_is_not_encrypted() {
     assert_eq!(proxy.connections(), 0);
 }
 
-/// A proxy that opens tunnels to where it is told to, and remembers what it was told.
-struct Tunnels {
-    server: Server,
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Tunnels {
-    /// One that refuses everybody.
-    fn closed() -> Self {
-        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
-        let seen = Arc::clone(&heads);
-        let server = Server::replying(move |head| {
-            seen.lock().unwrap().push(head.to_owned());
-            Some(reply("407 Proxy Authentication Required", "", ""))
-        });
-        Self { server, heads }
-    }
-}
-
 #[test]
 fn a_proxy_is_asked_for_a_tunnel_and_nothing_of_its_password_or_the_token_is_shown() {
     let bench = Bench::new(history(1));
-    let proxy = Tunnels::closed();
-    let url = proxy.server.url().replace("http://", "http://me:proxy-hunter2-password@");
-    let input = echo_input(&bench, &proxy.server, "off");
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&heads);
+    let proxy = Server::replying(move |head| {
+        seen.lock().unwrap().push(head.to_owned());
+        Some(reply("407 Proxy Authentication Required", "", ""))
+    });
+    let url = proxy.url().replace("http://", "http://me:proxy-hunter2-password@");
+    let input = echo_input(&bench, &proxy, "off");
     let input = with(input, "base_url", "https://api.example").set("proxy", url);
     let host = bench.start(vec![input]);
     bench.wait(&host, "the refusal", || bench.has_health("fetch_failed"));
     is_shown_nowhere("the proxy's password", &bench, host, "hunter2");
-    for head in proxy.heads.lock().unwrap().iter() {
+    for head in heads.lock().unwrap().iter() {
         assert!(head.starts_with("CONNECT api.example:443 "), "{head}");
         assert!(!head.contains(TOKEN) && !head.contains("Bearer"), "{head}");
         assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic "), "{head}");
     }
-    assert!(!proxy.heads.lock().unwrap().is_empty());
+    assert!(!heads.lock().unwrap().is_empty());
 }
