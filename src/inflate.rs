@@ -46,7 +46,7 @@ impl Inflater {
         loop {
             to.resize(room, 0);
             match self.inner.gzip_decompress(from, to) {
-                Ok(len) if is_last_member(from, len) => {
+                Ok(len) if is_alone(from, len) => {
                     to.truncate(len);
                     return Ok(());
                 }
@@ -63,9 +63,14 @@ impl Inflater {
     }
 }
 
-/// Whether the length at the end of the data is that of what came out: if not, more members follow.
-fn is_last_member(from: &[u8], len: usize) -> bool {
-    stated_size(from) == Some(len & 0xffff_ffff)
+/// What every member begins with.
+const MEMBER: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// Whether no member follows the one that came out: the length at the end of the data is that of what
+/// came out, and nothing else looks like a beginning. (If it only looks like one, that costs time.)
+fn is_alone(from: &[u8], len: usize) -> bool {
+    let rest = from.get(MEMBER.len()..).unwrap_or_default();
+    stated_size(from) == Some(len & 0xffff_ffff) && memchr::memmem::find(rest, &MEMBER).is_none()
 }
 
 /// How long its last member becomes, by the word of the data itself.
@@ -106,6 +111,20 @@ mod tests {
         assert_eq!(gunzip(&gzip(&data), 1 << 20), Ok(data.clone()));
         let two = [gzip(&data), gzip(b"more")].concat();
         assert_eq!(gunzip(&two, 1 << 20), Ok([&data[..], b"more"].concat()));
+    }
+
+    #[test]
+    fn members_of_the_same_length_are_all_read() {
+        for second in [&b"more"[..], b"else"] {
+            let both = [gzip(b"more"), gzip(second)].concat();
+            assert_eq!(gunzip(&both, 1 << 20), Ok([b"more", second].concat()));
+        }
+    }
+
+    #[test]
+    fn a_bomb_of_many_members_ends_at_the_limit_too() {
+        let bombs = gzip(&vec![0; 1 << 16]).repeat(100);
+        assert_eq!(gunzip(&bombs, 1 << 20), Err(InflateError::TooLarge(1 << 20)));
     }
 
     #[test]
