@@ -113,7 +113,9 @@ fn bare(base: &str) {
         let (method, headers) = (Method::Get, Vec::new());
         let spec = RequestSpec { method, url, headers, credential: None, payload: None };
         http.send(Ticket(0), &spec);
-        let Waited::Answered(_, Ok(response)) = http.wait(Duration::from_secs(60)) else { return };
+        let Waited::Answered(_, Ok(response)) = http.wait(Duration::from_secs(60), true) else {
+            return;
+        };
         let page = reader.page(&response, Timestamp::from_secs(0)).expect("a page");
         out.clear();
         for event in &page.events {

@@ -11,6 +11,7 @@
 //! | [`faults`] | what if API or login service fail? |
 //! | [`refusals`] | what if the configuration is wrong? |
 //! | [`tls`] | which servers are talked to, and which are not? |
+//! | [`hostile`] | what if a server means harm, or is badly broken? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
 #![allow(clippy::disallowed_methods, reason = "a host has a clock, and tests have deadlines")]
@@ -27,6 +28,7 @@ mod crash;
 mod credentials;
 mod delivery;
 mod faults;
+mod hostile;
 mod json;
 mod language;
 mod life;
