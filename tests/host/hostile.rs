@@ -182,7 +182,7 @@ fn no_server_makes_memory_grow_goes_unreported_or_holds_up_what_follows() {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(case) = CASES.get(next.fetch_add(1, Ordering::SeqCst)) {
                     if let Err(problem) = suffer(case) {

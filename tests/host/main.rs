@@ -11,6 +11,7 @@
 //! | [`faults`] | what if API or login service fail? |
 //! | [`refusals`] | what if the configuration is wrong? |
 //! | [`tls`] | which servers are talked to, and which are not? |
+//! | [`backpressure`] | what if the SIEM is down, and the host takes no more? |
 //! | [`hostile`] | what if a server means harm, or is badly broken? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
@@ -23,6 +24,7 @@ mod embedded;
 mod simulate;
 
 mod apis;
+mod backpressure;
 mod bench;
 mod crash;
 mod credentials;
