@@ -32,7 +32,7 @@ const AHEAD_MAX: usize = 4 * 1024 * 1024;
 
 /// Events that may wait for their commit before fetching pauses: for as long as the state cannot be
 /// written, or a host takes without storing.
-const UNCOMMITTED_MAX: usize = 1 << 21;
+const UNCOMMITTED_MAX: usize = 1 << 20;
 
 /// The same of steps of progress: a paused host may pause for weeks, and polls that find nothing go on.
 const MARKS_MAX: usize = 10_000;

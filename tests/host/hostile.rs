@@ -80,6 +80,9 @@ const CASES: &[Case] = &[
     case("a thousand bombs in a row", "decompressed body is larger than max_page", |to, _| {
         body(to, "Content-Encoding: gzip\r\n", &gzip(&[0; 1 << 20]).repeat(1_000))
     }),
+    case("members without end", "gzip members", |to, _| {
+        body(to, "Content-Encoding: gzip\r\n", &gzip(b"").repeat(500_000))
+    }),
     case("gzip within gzip", "expected UTF-8", |to, _| {
         body(to, "Content-Encoding: gzip\r\n", &gzip(&bomb(1_024)))
     }),
