@@ -30,9 +30,12 @@ const ROUND_MAX: Duration = Duration::from_secs(1);
 /// Bytes that may wait for the host before fetching pauses.
 const AHEAD_MAX: usize = 4 * 1024 * 1024;
 
-/// Events that may wait for their commit before fetching pauses: for as long as the state cannot be
-/// written, or a host takes without storing.
-const UNCOMMITTED_MAX: usize = 1 << 20;
+/// Events that may wait for their commit before fetching pauses: as many as a shutdown can commit in
+/// the host's grace.
+const UNCOMMITTED_MAX: usize = 1 << 19;
+
+/// The same while the state cannot be written: records flow on, but not for ever.
+const UNSAVED_MAX: usize = 1 << 21;
 
 /// The same of steps of progress: a paused host may pause for weeks, and polls that find nothing go on.
 const MARKS_MAX: usize = 10_000;
@@ -144,10 +147,13 @@ impl Run {
     /// Whether there is room for another page.
     fn has_room(&self) -> bool {
         let handoff = self.shared.handoff();
-        let unsaved = self.unsaved.as_ref().map_or(0, |commit| commit.keys.len());
         let (keys, marks) = handoff.unsettled();
+        let (unsaved, keys_max) = match &self.unsaved {
+            Some(commit) => (commit.keys.len(), UNSAVED_MAX),
+            None => (0, UNCOMMITTED_MAX),
+        };
         handoff.ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes)
-            && keys + unsaved < UNCOMMITTED_MAX
+            && unsaved + keys < keys_max
             && marks < MARKS_MAX
     }
 

@@ -34,7 +34,7 @@ use crate::model::{EventKey, Seen, Timestamp};
 const PAGE_EVENTS: usize = 1_024;
 
 /// A body with more events is refused: what is kept of each is more than the least of them has bytes.
-const EVENTS_MAX: usize = 1 << 20;
+const EVENTS_MAX: usize = 1 << 19;
 
 /// The same of entries of a listing.
 const ENTRIES_MAX: usize = 100_000;
