@@ -114,7 +114,9 @@ fn bare(base: &str) {
         let (credential, payload, is_login) = (None, None, false);
         let spec = RequestSpec { method, url, headers, credential, payload, is_login };
         http.send(Ticket(0), &spec);
-        let Waited::Answered(_, Ok(response)) = http.wait(Duration::from_secs(60)) else { return };
+        let Waited::Answered(_, Ok(response)) = http.wait(Duration::from_secs(60), true) else {
+            return;
+        };
         let page = reader.page(&response, Timestamp::from_secs(0)).expect("a page");
         out.clear();
         for event in &page.events {

@@ -41,7 +41,7 @@ const BEHIND: &[(&str, &[&str])] = &[
     ("libdeflater", &["inflate.rs"]),
     ("flate2", &["inflate.rs"]),
     ("libc", &["host/"]),
-    ("memchr", &["json/"]),
+    ("memchr", &["inflate.rs", "json/"]),
 ];
 
 /// Reading a clock, and sleeping.
@@ -346,4 +346,36 @@ fn the_readme_shows_the_command_that_ci_runs() {
     let command = ci.lines().last().expect("a command");
     let readme = fs::read_to_string(root.join("README.md")).expect("readable");
     assert!(readme.lines().any(|line| line == command), "README.md must contain:\n{command}");
+}
+
+/// The files that the tables of limits name, in the last column of each row.
+fn files_with_limits() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("readable");
+    let section = text.split("\n## ").find(|section| section.starts_with("Limits\n"));
+    let rows = section.expect("a section on limits").lines().filter(|line| line.ends_with(" |"));
+    let last = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    let files = last.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned);
+    files.collect()
+}
+
+#[test]
+fn every_limit_stands_in_the_table_of_limits() {
+    let files = files_with_limits();
+    assert!(files.len() > 20, "the tables are read");
+    let (sources, mut found) = (sources(), Vec::new());
+    for file in &files {
+        if !sources.iter().any(|source| source.path == *file) {
+            found.push(format!("src/{file} is named, and is not there"));
+        }
+    }
+    let is_limit = |line: &str| {
+        let name = line.trim_start_matches("pub ").strip_prefix("const ")?.split(':').next()?;
+        name.ends_with("_MAX").then(|| name.to_owned())
+    };
+    for source in sources.iter().filter(|it| it.is_library() && !files.contains(&it.path)) {
+        let limits = source.code().filter_map(|(_, line)| is_limit(line));
+        found.extend(limits.map(|name| format!("{name} of src/{} is in no table", source.path)));
+    }
+    none("the Limits of ARCHITECTURE.md name every file with a limit", found);
 }

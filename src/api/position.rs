@@ -5,6 +5,9 @@ use url::Url;
 use super::Origin;
 use super::definition::Paging;
 
+/// A longer link or cursor is refused: nobody's server takes a request with it.
+const LINK_BYTES_MAX: usize = 64 * 1024;
+
 /// The page of a walk that comes next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Position {
@@ -22,13 +25,16 @@ impl Position {
     /// The position that a page's own words for the next one mean; `base` resolves a link.
     ///
     /// # Errors
-    /// If it is a link that is none, or leads to another host.
+    /// If it is a link that is none, leads to another host, or is too long.
     pub fn read(paging: &Paging, token: &str, base: &Url) -> Result<Self, String> {
         match paging {
             Paging::Link(_) | Paging::Header(_) | Paging::LinkHeader(_) => {
                 pin(token, base).map(Self::Link)
             }
-            Paging::Cursor { .. } => Ok(Self::Cursor(token.to_owned())),
+            Paging::Cursor { .. } => {
+                check_length("cursor", token)?;
+                Ok(Self::Cursor(token.to_owned()))
+            }
             Paging::Page { .. } | Paging::Offset { .. } => {
                 Err("numbered pages have no link".to_owned())
             }
@@ -74,11 +80,22 @@ impl Position {
     }
 }
 
+fn check_length(what: &str, token: &str) -> Result<(), String> {
+    if token.len() <= LINK_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "the {what} is {} bytes long, expected at most {LINK_BYTES_MAX}; does the definition look for it in the right place?",
+        token.len()
+    ))
+}
+
 /// Resolves a link, and refuses one that leads to another host.
 ///
 /// # Errors
-/// If it is none, or another host's.
+/// If it is none, another host's, or too long.
 pub fn pin(link: &str, base: &Url) -> Result<Url, String> {
+    check_length("link", link)?;
     let url = base.join(link).map_err(|error| format!("the link is no URL: {error}"))?;
     let other = Origin::of(&url);
     if other.is_some()
@@ -152,6 +169,17 @@ mod tests {
             "https://",
         ] {
             assert!(pin(bad, &base()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_link_or_a_cursor_that_no_request_can_hold_is_refused() {
+        let long = "x".repeat(LINK_BYTES_MAX + 1);
+        let cursor = Paging::Cursor { at: Pointer::root(), into: Into::Query("p".to_owned()) };
+        for paging in [cursor, Paging::Link(vec![Pointer::root()])] {
+            let error = Position::read(&paging, &long, &base()).unwrap_err();
+            assert!(error.contains("expected at most 65536") && error.len() < 200, "{error}");
+            assert!(Position::read(&paging, &long[1..], &base()).is_ok());
         }
     }
 

@@ -70,7 +70,7 @@ fn credential(place: Placement, value: &str) -> Option<Credential> {
 }
 
 fn answered(http: &mut Http) -> (Ticket, Result<String, HttpError>) {
-    match http.wait(LONG) {
+    match http.wait(LONG, true) {
         Waited::Answered(ticket, answer) => {
             (ticket, answer.map(|response| String::from_utf8(response.body).unwrap()))
         }
@@ -116,7 +116,7 @@ fn dropping_the_client_ends_a_request_that_is_stalled() {
     let mut http = http();
     http.send(Ticket(1), &get(addr, "/", None));
     while stalled.try_recv().is_err() {
-        assert!(matches!(http.wait(Duration::from_millis(1)), Waited::TimedOut));
+        assert!(matches!(http.wait(Duration::from_millis(1), true), Waited::TimedOut));
     }
     drop(http);
     assert_eq!(server.join().unwrap(), 0, "the connection was closed");
@@ -131,9 +131,12 @@ fn a_wake_up_comes_before_an_answer() {
         RequestSpec { url: Url::parse("ftp://a.example").unwrap(), ..get(listen().1, "/", None) };
     http.send(Ticket(1), &spec);
     wake.notify_one();
-    assert!(matches!(http.wait(LONG), Waited::Woken));
-    assert!(matches!(http.wait(LONG), Waited::Answered(Ticket(1), Err(HttpError::Scheme(_)))));
-    assert!(matches!(http.wait(Duration::ZERO), Waited::TimedOut));
+    assert!(matches!(http.wait(LONG, true), Waited::Woken));
+    assert!(matches!(
+        http.wait(LONG, true),
+        Waited::Answered(Ticket(1), Err(HttpError::Scheme(_)))
+    ));
+    assert!(matches!(http.wait(Duration::ZERO, true), Waited::TimedOut));
 }
 
 #[test]
@@ -252,4 +255,36 @@ fn buffers_are_kept_within_their_limit_and_handed_out_by_size() {
     assert_eq!(buffers.smallest().capacity(), 300);
     assert_eq!(buffers.largest().capacity(), 30_000);
     assert_eq!((buffers.bytes, buffers.kept.len()), (3_000, 1));
+}
+
+#[test]
+fn of_several_large_bodies_one_comes_in_at_a_time() {
+    const LARGE: usize = 32 << 20;
+    let (listener, addr) = listen();
+    let (tell, sent) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let send = |(mut stream, _): (TcpStream, String)| {
+            let tell = tell.clone();
+            thread::spawn(move || {
+                answer(&mut stream, "200 OK", "", &"x".repeat(LARGE));
+                tell.send(()).unwrap();
+            });
+        };
+        (0..3).for_each(|_| send(accept(&listener)));
+    });
+    let options = HttpOptions { max_page: LARGE, ..options() };
+    let mut http = Http::new(&options, Arc::new(Notify::new())).unwrap();
+    for number in 1..=3 {
+        http.send(Ticket(number), &get(addr, "/", None));
+    }
+    for _ in 0..3 {
+        while sent.try_recv().is_err() {
+            assert!(matches!(http.wait(Duration::from_millis(1), false), Waited::TimedOut));
+        }
+        // Until that one is taken, the system's buffers fill, and no more.
+        assert!(matches!(http.wait(Duration::from_millis(50), false), Waited::TimedOut));
+        assert!(sent.try_recv().is_err(), "another one came in as well");
+        assert_eq!(answered(&mut http).1.unwrap().len(), LARGE);
+    }
+    server.join().unwrap();
 }

@@ -5,23 +5,41 @@ use std::time::Duration;
 /// How often a lasting state is reported again.
 const AGAIN: Duration = Duration::from_secs(15 * 60);
 
+/// A state that comes and goes is reported so often within that time; then it rests until it is over.
+const BEGINS_MAX: u32 = 30;
+
 /// Whether a state holds, and when it was last reported.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Condition {
     reported: Option<Duration>,
+    /// How often it has begun since this moment.
+    begins: u32,
+    since: Duration,
 }
 
 impl Condition {
     /// Says that the state holds; true if that is worth a report now.
     pub fn hold(&mut self, now: Duration) -> bool {
-        let due = self.reported.is_none_or(|reported| now >= reported + AGAIN);
+        let due = match self.reported {
+            Some(reported) => now >= reported + AGAIN,
+            None => self.begins_now(now),
+        };
         if due {
             self.reported = Some(now);
         }
         due
     }
 
-    /// Says that the state does not hold; true if it did, so that its end is worth a report.
+    /// Counts a beginning; true unless there were too many lately.
+    fn begins_now(&mut self, now: Duration) -> bool {
+        if now >= self.since + AGAIN {
+            (self.begins, self.since) = (0, now);
+        }
+        self.begins = self.begins.saturating_add(1);
+        self.begins <= BEGINS_MAX
+    }
+
+    /// Says that the state does not hold; true if it was reported, so that its end is worth a report.
     pub fn end(&mut self) -> bool {
         self.reported.take().is_some()
     }
@@ -39,5 +57,19 @@ mod tests {
         assert!(condition.end());
         assert!(!condition.end());
         assert!(condition.hold(Duration::from_secs(3_700)));
+    }
+
+    #[test]
+    fn a_state_that_comes_and_goes_for_weeks_is_not_reported_each_time() {
+        let mut condition = Condition::default();
+        let (mut begins, mut ends) = (0, 0);
+        for second in 0..86_400 {
+            begins += u32::from(condition.hold(Duration::from_secs(second)));
+            ends += u32::from(condition.end());
+        }
+        assert_eq!((begins, ends), (96 * BEGINS_MAX, 96 * BEGINS_MAX));
+        // Once it stays, it is told within a quarter of an hour.
+        let stays = (86_400..87_400).find(|second| condition.hold(Duration::from_secs(*second)));
+        assert!(stays.is_some_and(|second| second <= 86_400 + AGAIN.as_secs()));
     }
 }

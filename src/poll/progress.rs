@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::ranges;
 use crate::model::{Bucket, EventKey, TimeRange, Timestamp};
 
+/// Holes at most: the state is written with every commit. Beyond, the nearest are read as one.
+const HOLES_MAX: usize = 256;
+
 /// How far reading has come. Durable only as far as it has been committed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -80,11 +83,9 @@ impl Progress {
             Mark::Live { until, holes, newest } => {
                 self.live_until = Some(*until);
                 self.newest = *newest;
-                for hole in holes {
-                    ranges::insert(&mut self.holes, *hole);
-                }
+                holes.iter().for_each(|hole| self.add_hole(*hole));
             }
-            Mark::Hole(range) => ranges::insert(&mut self.holes, *range),
+            Mark::Hole(range) => self.add_hole(*range),
             Mark::CaughtUp(range) => ranges::remove(&mut self.holes, *range),
             Mark::Sweep(progress) => {
                 self.sweeps.retain(|sweep| sweep.depth_seconds != progress.depth_seconds);
@@ -93,6 +94,11 @@ impl Progress {
             Mark::Follow(position) => self.follow.clone_from(position),
             Mark::Fetched(_) => {}
         }
+    }
+
+    fn add_hole(&mut self, hole: TimeRange) {
+        ranges::insert(&mut self.holes, hole);
+        ranges::join_nearest(&mut self.holes, HOLES_MAX);
     }
 
     /// The progress of the sweep of a depth.

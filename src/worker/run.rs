@@ -32,6 +32,16 @@ const ROUND_MAX: Duration = Duration::from_secs(1);
 /// Bytes that may wait for the host before fetching pauses.
 const AHEAD_MAX: usize = 4 * 1024 * 1024;
 
+/// Events that may wait for their commit before fetching pauses: as many as a shutdown can commit in
+/// the host's grace.
+const UNCOMMITTED_MAX: usize = 1 << 19;
+
+/// The same while the state cannot be written: records flow on, but not for ever.
+const UNSAVED_MAX: usize = 1 << 21;
+
+/// The same of steps of progress: a paused host may pause for weeks, and polls that find nothing go on.
+const MARKS_MAX: usize = 10_000;
+
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -107,7 +117,9 @@ impl Run {
             let until = self.step().min(self.next_commit());
             self.publish();
             let now = self.clock.now().mono;
-            let waited = self.http.wait(until.saturating_sub(now).min(ROUND_MAX));
+            // An answer stays compressed, and in its place, until there is room for what it holds.
+            let may_answer = self.has_room();
+            let waited = self.http.wait(until.saturating_sub(now).min(ROUND_MAX), may_answer);
             if let Waited::Answered(ticket, answer) = waited {
                 self.answered(ticket, answer);
             }
@@ -124,8 +136,7 @@ impl Run {
         self.engine.hold(held(&self.api), held(&self.login));
         while !self.shared.stopping() {
             let now = self.clock.now();
-            let room = self.shared.handoff().ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes);
-            match self.engine.next(now, room) {
+            match self.engine.next(now, self.has_room()) {
                 Step::Wait(until) if until > now.mono => return until,
                 Step::Wait(_) => {}
                 Step::Fetch(fetch) => {
@@ -136,6 +147,19 @@ impl Run {
             }
         }
         Duration::ZERO
+    }
+
+    /// Whether there is room for another page.
+    fn has_room(&self) -> bool {
+        let handoff = self.shared.handoff();
+        let (keys, marks) = handoff.unsettled();
+        let (unsaved, keys_max) = match &self.unsaved {
+            Some(commit) => (commit.keys.len(), UNSAVED_MAX),
+            None => (0, UNCOMMITTED_MAX),
+        };
+        handoff.ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes)
+            && unsaved + keys < keys_max
+            && marks < MARKS_MAX
     }
 
     fn login(&mut self) {

@@ -12,6 +12,8 @@
 //! | [`refusals`] | what if the configuration is wrong? |
 //! | [`secrets`] | what is left of a credential: in memory, in echoes of a server, at a proxy? |
 //! | [`tls`] | which servers are talked to, and which are not? |
+//! | [`backpressure`] | what if the SIEM is down, and the host takes no more? |
+//! | [`hostile`] | what if a server means harm, or is badly broken? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
 #![allow(clippy::disallowed_methods, reason = "a host has a clock, and tests have deadlines")]
@@ -23,11 +25,13 @@ mod embedded;
 mod simulate;
 
 mod apis;
+mod backpressure;
 mod bench;
 mod crash;
 mod credentials;
 mod delivery;
 mod faults;
+mod hostile;
 mod json;
 mod language;
 mod life;

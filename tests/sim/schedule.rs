@@ -47,6 +47,30 @@ fn an_empty_result_widens_the_window_and_old_records_keep_it_as_wide_as_they_nee
     );
 }
 
+/// The fresh end of the live poll that goes on after the host took nothing for so long.
+fn goes_on_after(held_up: Duration) -> (Hand, Option<in_lookback::model::Timestamp>) {
+    let mut hand = Hand::new(&plan(&[QUIET.as_slice(), &[("sweeps", "off")]].concat()));
+    hand.ask();
+    let fresh = hand.ago(SECOND);
+    hand.page(&[fresh], Some("/e?at=1&end=9&shown=0"));
+    hand.engine.next(hand.now, false);
+    hand.pass(held_up);
+    hand.engine.next(hand.now, false);
+    let url = hand.ask();
+    let is_planned = url.query_pairs().any(|(name, _)| name == "to");
+    let to = is_planned.then(|| range(&url).1);
+    (hand, to)
+}
+
+#[test]
+fn a_live_poll_that_the_host_held_up_for_an_interval_is_planned_anew() {
+    let (_, to) = goes_on_after(MINUTE * 2);
+    assert_eq!(to, None, "it goes on with its next page");
+    let (hand, to) = goes_on_after(HOUR);
+    assert_eq!(to, Some(hand.wall()));
+    assert_eq!(hand.progress.live_until, None, "the first one is not complete");
+}
+
 #[test]
 fn what_is_past_the_apis_reach_is_reported_as_a_gap_and_the_rest_is_read() {
     let properties = [QUIET.as_slice(), &[("sweeps", "off"), ("widen", "off")]].concat();

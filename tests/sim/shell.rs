@@ -23,7 +23,7 @@ use crate::fuse::{Crash, Fuse};
 use crate::ledger::Ledger;
 use crate::record;
 
-const AHEAD_MAX: usize = 8 * 1024 * 1024;
+const AHEAD_MAX: usize = 4 * 1024 * 1024;
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the process works with, and what outlives it.

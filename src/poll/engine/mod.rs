@@ -108,6 +108,8 @@ pub struct Engine {
     /// In the order in which they may ask: live polls, catch-up, sweeps.
     lanes: Vec<Lane>,
     next_live: Duration,
+    /// Since when there is no room for more records.
+    held_up: Option<Duration>,
     asked: HashMap<Ticket, Asked>,
     last_ticket: u64,
     last_job: u64,
@@ -196,6 +198,7 @@ impl Engine {
             durable: progress,
             lanes: [Kind::Live, Kind::CatchUp].into_iter().chain(sweeps).map(Lane::new).collect(),
             next_live: now.mono,
+            held_up: None,
             asked: HashMap::new(),
             last_ticket: 0,
             last_job: 0,

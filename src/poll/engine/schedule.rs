@@ -27,8 +27,10 @@ impl Engine {
         self.pulse(now);
         let mut wake = self.next_pulse;
         if !room {
+            self.held_up.get_or_insert(now.mono);
             return Step::Wait(wake);
         }
+        self.replan_after_a_hold_up(now);
         for lane in 0..self.lanes.len() {
             if self.asked.len() >= self.under_way_max(lane) {
                 continue;
@@ -39,6 +41,17 @@ impl Engine {
             }
         }
         Step::Wait(wake)
+    }
+
+    /// A live poll that the host has held up for an interval is planned anew, so that what is fresh is
+    /// read first, and not what was fresh when the host stopped taking.
+    fn replan_after_a_hold_up(&mut self, now: Now) {
+        let Some(since) = self.held_up.take() else { return };
+        let lanes = self.lanes.iter_mut().filter(|lane| lane.kind == Kind::Live);
+        if now.mono >= since + self.plan.schedule.interval {
+            lanes.for_each(|lane| lane.job = None);
+            self.next_live = now.mono;
+        }
     }
 
     /// How many requests may be under way when a lane asks. One, but for blobs; and sweeps do not
