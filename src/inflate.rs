@@ -46,7 +46,7 @@ impl Inflater {
         loop {
             to.resize(room, 0);
             match self.inner.gzip_decompress(from, to) {
-                Ok(len) if is_last_member(from, len) => {
+                Ok(len) if is_only_member(from, &to[..len]) => {
                     to.truncate(len);
                     return Ok(());
                 }
@@ -63,9 +63,16 @@ impl Inflater {
     }
 }
 
-/// Whether the length at the end of the data is that of what came out: if not, more members follow.
-fn is_last_member(from: &[u8], len: usize) -> bool {
-    stated_size(from) == Some(len & 0xffff_ffff)
+/// Whether what came out of the first member is all that there is.
+///
+/// A member ends with its checksum and length. If these stand nowhere but at the end of the data,
+/// the member ends there. If they stand elsewhere as well, another may follow that ends alike.
+fn is_only_member(from: &[u8], out: &[u8]) -> bool {
+    let [a, b, c, d] = libdeflater::crc32(out).to_le_bytes();
+    let [e, f, g, h] = (out.len() as u32).to_le_bytes();
+    let end = [a, b, c, d, e, f, g, h];
+    let first = from.array_windows().position(|bytes| *bytes == end);
+    first.is_some_and(|at| at + end.len() == from.len())
 }
 
 /// How long its last member becomes, by the word of the data itself.
@@ -106,6 +113,23 @@ mod tests {
         assert_eq!(gunzip(&gzip(&data), 1 << 20), Ok(data.clone()));
         let two = [gzip(&data), gzip(b"more")].concat();
         assert_eq!(gunzip(&two, 1 << 20), Ok([&data[..], b"more"].concat()));
+    }
+
+    #[test]
+    fn no_member_is_left_out_for_being_like_the_first() {
+        let data = b"lookback ".repeat(9);
+        let same_length = [b"x".repeat(81), data.clone()].concat();
+        for (members, expected) in [
+            ([gzip(&b"x".repeat(81)), gzip(&data)].concat(), same_length),
+            ([gzip(&data), gzip(&data)].concat(), data.repeat(2)),
+            (gzip(&data).repeat(3), data.repeat(3)),
+        ] {
+            assert_eq!(gunzip(&members, 1 << 20), Ok(expected));
+        }
+        // What follows is cut off, and ends as the first member does.
+        let whole = gzip(&data);
+        let torn = [&whole, &gzip(b"more")[..9], &whole[whole.len() - 8..]].concat();
+        assert_eq!(gunzip(&torn, 1 << 20), Err(InflateError::Damaged));
     }
 
     #[test]
