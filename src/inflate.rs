@@ -130,11 +130,20 @@ mod tests {
     }
 
     #[test]
-    fn members_of_the_same_length_are_all_read() {
-        for second in [&b"more"[..], b"else"] {
-            let both = [gzip(b"more"), gzip(second)].concat();
-            assert_eq!(gunzip(&both, 1 << 20), Ok([b"more", second].concat()));
+    fn no_member_is_left_out_for_being_like_the_first() {
+        let data = b"lookback ".repeat(9);
+        let same_length = [b"x".repeat(81), data.clone()].concat();
+        for (members, expected) in [
+            ([gzip(&b"x".repeat(81)), gzip(&data)].concat(), same_length),
+            ([gzip(&data), gzip(&data)].concat(), data.repeat(2)),
+            (gzip(&data).repeat(3), data.repeat(3)),
+        ] {
+            assert_eq!(gunzip(&members, 1 << 20), Ok(expected));
         }
+        // What follows is cut off, and ends as the first member does.
+        let whole = gzip(&data);
+        let torn = [&whole, &gzip(b"more")[..9], &whole[whole.len() - 8..]].concat();
+        assert_eq!(gunzip(&torn, 1 << 20), Err(InflateError::Damaged));
     }
 
     #[test]

@@ -57,8 +57,10 @@ impl Position {
         let count = u64::try_from(events).unwrap_or(u64::MAX);
         Ok(match (paging, current) {
             (Paging::Page { .. } | Paging::Offset { .. }, _) if count == 0 => None,
-            (Paging::Page { .. }, Some(Self::Page(number))) => Some(Self::Page(number + 1)),
-            (Paging::Page { first, .. }, _) => Some(Self::Page(first + 1)),
+            (Paging::Page { .. }, Some(Self::Page(number))) => {
+                Some(Self::Page(number.saturating_add(1)))
+            }
+            (Paging::Page { first, .. }, _) => Some(Self::Page(first.saturating_add(1))),
             (Paging::Offset { .. }, Some(Self::Offset(passed))) => {
                 Some(Self::Offset(passed.saturating_add(count)))
             }
@@ -189,6 +191,7 @@ mod tests {
         let link = Paging::Link(vec![Pointer::root()]);
         let cursor = Paging::Cursor { at: Pointer::root(), into: into.clone() };
         let page = Paging::Page { into: into.clone(), first: 1 };
+        let endless = Paging::Page { into: into.clone(), first: u64::MAX };
         let offset = Paging::Offset { into };
         let at = |text: &str| Position::Link(Url::parse(text).unwrap());
         for (paging, current, token, events, expected) in [
@@ -199,6 +202,8 @@ mod tests {
             (&page, None, None, 5, Some(Position::Page(2))),
             (&page, Some(Position::Page(2)), None, 5, Some(Position::Page(3))),
             (&page, Some(Position::Page(3)), None, 0, None),
+            (&page, Some(Position::Page(u64::MAX)), None, 5, Some(Position::Page(u64::MAX))),
+            (&endless, None, None, 5, Some(Position::Page(u64::MAX))),
             (&offset, None, None, 5, Some(Position::Offset(5))),
             (&offset, Some(Position::Offset(5)), None, 2, Some(Position::Offset(7))),
             (&offset, Some(Position::Offset(7)), None, 0, None),
