@@ -32,7 +32,7 @@ const MAX_PAGE_MB: usize = 16;
 
 /// What the process may take at most: the plugin, its host, and the host's copies of what it was handed.
 /// A body of 16 MB can be there as it came, decompressed, as records, and three times in the host.
-const MEMORY_MB_MAX: usize = 240;
+const MEMORY_MB_MAX: usize = 200;
 
 /// A shutdown must fit well into the host's grace.
 const PROMPT: Duration = Duration::from_secs(4);
