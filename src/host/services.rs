@@ -6,9 +6,6 @@ use std::mem;
 use super::abi;
 use crate::worker::{Append, Level};
 
-/// The longest property value that is read.
-const PROPERTY_BYTES_MAX: usize = 64 * 1024;
-
 /// The host as one instance sees it.
 pub(super) struct Services {
     api: *const abi::lookback_api,
@@ -131,8 +128,7 @@ pub(super) unsafe fn text(text: *const std::ffi::c_char) -> Option<String> {
         return None;
     }
     // SAFETY: not null, and a C string by the contract of this function.
-    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    (text.len() <= PROPERTY_BYTES_MAX).then(|| text.into_owned())
+    Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -5,16 +5,16 @@ use std::time::Duration;
 /// How often a lasting state is reported again.
 const AGAIN: Duration = Duration::from_secs(15 * 60);
 
-/// A state that comes and goes is reported so often within that time; then it rests until it is over.
+/// A state that comes and goes is reported so often in a row, and then once every [`BEGINS_EVERY`].
 const BEGINS_MAX: u32 = 30;
+const BEGINS_EVERY: Duration = Duration::from_secs(30);
 
 /// Whether a state holds, and when it was last reported.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Condition {
     reported: Option<Duration>,
-    /// How often it has begun since this moment.
-    begins: u32,
-    since: Duration,
+    /// When all the beginnings that were reported would have been due, one every [`BEGINS_EVERY`].
+    earned: Duration,
 }
 
 impl Condition {
@@ -22,7 +22,7 @@ impl Condition {
     pub fn hold(&mut self, now: Duration) -> bool {
         let due = match self.reported {
             Some(reported) => now >= reported + AGAIN,
-            None => self.begins_now(now),
+            None => self.begins(now),
         };
         if due {
             self.reported = Some(now);
@@ -30,13 +30,14 @@ impl Condition {
         due
     }
 
-    /// Counts a beginning; true unless there were too many lately.
-    fn begins_now(&mut self, now: Duration) -> bool {
-        if now >= self.since + AGAIN {
-            (self.begins, self.since) = (0, now);
+    /// Whether a beginning may be reported: if not too many were lately.
+    fn begins(&mut self, now: Duration) -> bool {
+        let earned = self.earned.max(now);
+        let may = earned - now <= BEGINS_EVERY * (BEGINS_MAX - 1);
+        if may {
+            self.earned = earned + BEGINS_EVERY;
         }
-        self.begins = self.begins.saturating_add(1);
-        self.begins <= BEGINS_MAX
+        may
     }
 
     /// Says that the state does not hold; true if it was reported, so that its end is worth a report.
@@ -67,9 +68,9 @@ mod tests {
             begins += u32::from(condition.hold(Duration::from_secs(second)));
             ends += u32::from(condition.end());
         }
-        assert_eq!((begins, ends), (96 * BEGINS_MAX, 96 * BEGINS_MAX));
-        // Once it stays, it is told within a quarter of an hour.
-        let stays = (86_400..87_400).find(|second| condition.hold(Duration::from_secs(*second)));
-        assert!(stays.is_some_and(|second| second <= 86_400 + AGAIN.as_secs()));
+        assert_eq!((begins, ends), (2_880 + BEGINS_MAX - 1, 2_880 + BEGINS_MAX - 1));
+        // Once it stays, it is told soon.
+        let stays = (86_400..).find(|second| condition.hold(Duration::from_secs(*second)));
+        assert!(stays.is_some_and(|second| second <= 86_400 + BEGINS_EVERY.as_secs()));
     }
 }
