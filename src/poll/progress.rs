@@ -41,15 +41,21 @@ pub struct SweepProgress {
 }
 
 /// How a source begins that has no progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Beginning {
     /// It was never read.
     First,
-    /// It was read, and how far is lost; at least up to `since`, if that much is known.
-    Lost {
-        /// Everything before it has been read, as far as anybody knows.
-        since: Option<Timestamp>,
-    },
+    /// It was read, and nobody knows how far.
+    Lost(Loss),
+}
+
+/// What is left of a progress that is not to be trusted: hints of how long ago it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// When it was last written.
+    pub written: Option<Timestamp>,
+    /// What it seems to have been.
+    pub progress: Option<Progress>,
 }
 
 /// What memory keeps of a state that was lost under it.

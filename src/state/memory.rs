@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{Renewed, State, StateError};
 use crate::model::{Bucket, EventKey, IdHash, Timestamp};
-use crate::poll::progress::{Beginning, Commit, Kept, Progress};
+use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
 /// Ids and progress of one source.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub struct MemoryState {
     /// The progress of the last commit.
     progress: Option<Progress>,
     /// What is wrong with it until it is renewed or opened again.
-    damage: Option<Beginning>,
+    damage: Option<Loss>,
     /// While set, nothing can be read or written.
     pub broken: bool,
 }
@@ -26,32 +26,33 @@ impl MemoryState {
     /// If nothing can be read.
     pub fn open(
         &mut self,
-        begin: impl Fn(Beginning) -> Progress,
+        begin: impl Fn(&Beginning) -> Progress,
         now: Timestamp,
     ) -> Result<(Progress, Option<Beginning>), StateError> {
         self.check_broken()?;
         let beginning = match (self.damage.take(), &self.progress) {
-            (Some(lost), _) => Some(lost),
+            (Some(loss), _) => Some(Beginning::Lost(loss)),
             (None, None) => Some(Beginning::First),
             (None, Some(progress)) if progress.contradiction(now).is_some() => {
-                Some(Beginning::Lost { since: Some(progress.read_until()) })
+                let progress = Some(progress.clone());
+                Some(Beginning::Lost(Loss { progress, written: None }))
             }
             (None, Some(_)) => None,
         };
-        if let Some(beginning) = beginning {
+        if let Some(beginning) = &beginning {
             self.progress = Some(begin(beginning));
         }
-        let progress = self.progress.get_or_insert_with(|| begin(Beginning::First));
+        let progress = self.progress.get_or_insert_with(|| begin(&Beginning::First));
         Ok((progress.clone(), beginning))
     }
 
-    /// The state is damaged from now on: of its ids these can still be read, and of its progress nothing, or up
-    /// to when the source had been read. A state that was never opened has nothing to lose.
-    pub fn damage(&mut self, readable: impl FnMut(&EventKey) -> bool, knows_since: bool) {
+    /// The state is damaged from now on: of its ids these can still be read, and of its progress all or nothing. A
+    /// state that was never opened has nothing to lose.
+    pub fn damage(&mut self, readable: impl FnMut(&EventKey) -> bool, with_hint: bool) {
         let Some(progress) = &self.progress else { return };
         self.ids.retain(readable);
-        let since = knows_since.then(|| progress.read_until());
-        self.damage = Some(Beginning::Lost { since });
+        let progress = with_hint.then(|| progress.clone());
+        self.damage = Some(Loss { progress, written: None });
     }
 
     /// Whether it holds an id.

@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, pa
 use super::trouble::code;
 use super::{StateError, lock};
 use crate::model::Timestamp;
+use crate::poll::progress::Loss;
 
 /// How long to wait for another source's commit to the same file.
 const BUSY: Duration = Duration::from_millis(1_000);
@@ -33,7 +34,7 @@ const STEPS: &[&str] = &["
     ) WITHOUT ROWID;
 "];
 
-/// What stands in place of a progress that is lost, with a moment in nanoseconds behind it if there is one.
+/// Stands before what is left of a progress that is lost.
 const LOST: &str = "lost";
 
 /// A source's row.
@@ -91,8 +92,7 @@ fn migrate(connection: &Connection, steps: &[&str]) -> Result<(), StateError> {
 /// The key that ids are hashed with: random, made by SQLite when the file is, so that nobody who
 /// picks ids can make them collide.
 fn hash_key(connection: &Connection, key: Option<[u8; 16]>) -> Result<[u8; 16], StateError> {
-    let insert =
-        "INSERT OR IGNORE INTO meta VALUES ('hash_key', coalesce(?1, randomblob(16)))";
+    let insert = "INSERT OR IGNORE INTO meta VALUES ('hash_key', coalesce(?1, randomblob(16)))";
     connection.execute(insert, [key])?;
     Ok(stored_key(connection)?)
 }
@@ -119,15 +119,14 @@ pub(super) fn put(connection: &Connection, source: &str, progress: &str) -> rusq
     connection.query_row(upsert, params![source, progress], |row| row.get(0))
 }
 
-/// The text in place of a progress that was lost, of a source that was read at least up to `since`.
-pub(super) fn lost(since: Option<Timestamp>) -> String {
-    since.map_or_else(|| LOST.to_owned(), |since| format!("{LOST} {}", since.as_nanos()))
+/// The text in place of a progress that was lost.
+pub(super) fn lost(loss: &Loss) -> Result<String, StateError> {
+    Ok(format!("{LOST} {}", serde_json::to_string(loss)?))
 }
 
 /// Reads what [`lost`] wrote.
-pub(super) fn as_lost(progress: &str) -> Option<Option<Timestamp>> {
-    let since = progress.strip_prefix(LOST)?.trim();
-    Some(since.parse().ok().map(Timestamp::from_nanos))
+pub(super) fn as_lost(progress: &str) -> Option<Loss> {
+    progress.strip_prefix(LOST).map(|loss| serde_json::from_str(loss).unwrap_or_default())
 }
 
 /// Renames the file and what belongs to it, to a name that nothing has. Only a file of ours: a text that a

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::lock::{SourceLock, identity};
 use super::{Opened, Renewed, State, StateError, Trouble, schema};
 use crate::model::{Bucket, EventKey, IdHash, Timestamp};
-use crate::poll::progress::{Beginning, Commit, Kept, Progress};
+use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
 /// One commit drops the ids of so many buckets at most: expiry never makes a commit long.
 const BUCKETS_DROPPED_MAX: i64 = 12;
@@ -41,7 +41,7 @@ pub fn open(
     path: &Path,
     source: &str,
     from: Bucket,
-    begin: impl Fn(Beginning) -> Progress,
+    begin: impl Fn(&Beginning) -> Progress,
     now: Timestamp,
 ) -> Result<Opened<SqliteState>, StateError> {
     let lock = SourceLock::take(path, source)?;
@@ -91,37 +91,40 @@ fn find_or_begin(
     connection: &Connection,
     source: &str,
     had_state: bool,
-    begin: &impl Fn(Beginning) -> Progress,
+    begin: &impl Fn(&Beginning) -> Progress,
     now: Timestamp,
 ) -> Result<(i64, Progress, u64, Option<String>), StateError> {
     let (ids, beginning, damage) = match schema::find(connection, source)? {
         Some(found) => match sound(&found.progress, now) {
             Ok(progress) => return Ok((found.id, progress, found.ids, None)),
-            Err((since, problem)) => (found.ids, Beginning::Lost { since }, Some(problem)),
+            Err((loss, problem)) => (found.ids, Beginning::Lost(loss), Some(problem)),
         },
         None if had_state => {
             let problem = "the state of this source is gone, though it has had one; records may come again. To begin anew on purpose, delete the lock file as well";
-            (0, Beginning::Lost { since: None }, Some(problem.to_owned()))
+            (0, Beginning::Lost(Loss::default()), Some(problem.to_owned()))
         }
         None => (0, Beginning::First, None),
     };
-    let progress = begin(beginning);
+    let progress = begin(&beginning);
     let id = schema::put(connection, source, &serde_json::to_string(&progress)?)?;
     Ok((id, progress, ids, damage))
 }
 
-/// A stored progress, if it can be right; else up to when the source was read, and what is wrong.
-fn sound(progress: &str, now: Timestamp) -> Result<Progress, (Option<Timestamp>, String)> {
+/// A stored progress, if it can be right; else what is left of it, and what is wrong.
+fn sound(progress: &str, now: Timestamp) -> Result<Progress, (Loss, String)> {
     let problem = |problem: &str| {
         format!("the stored progress is damaged: {problem}; as much is read again as sweeps reach")
     };
-    if let Some(since) = schema::as_lost(progress) {
-        return Err((since, problem("it was in a file that was set aside")));
+    if let Some(loss) = schema::as_lost(progress) {
+        return Err((loss, problem("it was in a file that was set aside")));
     }
-    let parsed: Progress =
-        serde_json::from_str(progress).map_err(|error| (None, problem(&error.to_string())))?;
+    let parsed: Progress = serde_json::from_str(progress)
+        .map_err(|error| (Loss::default(), problem(&error.to_string())))?;
     match parsed.contradiction(now) {
-        Some(contradiction) => Err((Some(parsed.read_until()), problem(contradiction))),
+        Some(contradiction) => {
+            let loss = Loss { progress: Some(parsed), written: None };
+            Err((loss, problem(contradiction)))
+        }
         None => Ok(parsed),
     }
 }
@@ -153,11 +156,8 @@ fn rescue(aside: &Path, path: &Path) -> Result<u64, StateError> {
     while let Ok(Some(row)) = rows.next() {
         let (Ok(id), Ok(name)) = (row.get::<_, i64>(0), row.get::<_, String>(1)) else { continue };
         let progress = row.get::<_, String>(2).ok();
-        let progress =
-            progress.and_then(|text| serde_json::from_str::<Progress>(&text).ok());
-        let read_until = progress.map(|progress| progress.read_until());
-        let since = written.into_iter().chain(read_until).min();
-        let source = schema::put(&new, &name, &schema::lost(since))?;
+        let progress = progress.and_then(|text| serde_json::from_str(&text).ok());
+        let source = schema::put(&new, &name, &schema::lost(&Loss { written, progress })?)?;
         carried += carry(&old, id, &mut new, source, &|| true)?;
     }
     Ok(carried)
@@ -207,7 +207,8 @@ fn key_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventKey> {
 
 /// Returns how many of them were not there.
 fn insert(connection: &Connection, source: i64, keys: &[EventKey]) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO ids VALUES (?1, ?2, ?3)")?;
+    let mut statement =
+        connection.prepare_cached("INSERT OR IGNORE INTO ids VALUES (?1, ?2, ?3)")?;
     let mut inserted = 0;
     for key in keys {
         inserted += statement.execute(params![source, key.bucket.0, key.id.0.to_be_bytes()])?;
@@ -360,10 +361,10 @@ mod tests {
         Progress { newest: since, ..Progress::new(Timestamp::from_secs(1)) }
     }
 
-    fn begin(beginning: Beginning) -> Progress {
+    fn begin(beginning: &Beginning) -> Progress {
         match beginning {
             Beginning::First => progress(),
-            Beginning::Lost { since } => lost(since),
+            Beginning::Lost(loss) => lost(loss.progress.as_ref().map(Progress::read_until)),
         }
     }
 
@@ -538,7 +539,9 @@ mod tests {
 
     #[test]
     fn a_progress_that_cannot_be_is_replaced_and_the_ids_stay() {
-        for bad in ["{", "null", r#"{"origin":1,"live_until":9000000000000000,"holes":[],"sweeps":[]}"#] {
+        for bad in
+            ["{", "null", r#"{"origin":1,"live_until":9000000000000000,"holes":[],"sweeps":[]}"#]
+        {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("x.db");
             let mut opened = open_at(&path, "a");

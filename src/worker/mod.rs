@@ -13,8 +13,9 @@ use crate::auth;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Plan, load};
 use crate::model::Now;
-use crate::poll::stats::Stats;
 use crate::poll::condition::Condition;
+use crate::poll::progress::Beginning;
+use crate::poll::stats::Stats;
 use crate::poll::{Report, engine};
 use crate::state::{Opened, StateError, Trouble, sqlite};
 pub use shared::Level;
@@ -191,7 +192,7 @@ impl Setup {
     fn open(&self) -> Result<Opened<sqlite::SqliteState>, StateError> {
         let now = self.clock.now();
         let schedule = &self.plan.schedule;
-        let begin = |beginning| engine::begin(schedule, beginning, now);
+        let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
         let from = engine::horizon(schedule, now.wall);
         sqlite::open(&self.plan.db, &self.plan.source, from, begin, now.wall)
     }

@@ -35,7 +35,7 @@ impl Hand {
     /// Starts for the first time, at a whole minute.
     pub(crate) fn new(plan: &Arc<Plan>) -> Self {
         let now = Now { wall: moment(MINUTE * 100_000), mono: Duration::ZERO };
-        let progress = engine::begin(&plan.schedule, Beginning::First, now);
+        let progress = engine::begin(&plan.schedule, &Beginning::First, now);
         let horizon = engine::horizon(&plan.schedule, now.wall);
         Self {
             engine: Engine::new(Arc::clone(plan), progress.clone(), Dedup::new(horizon), 1, now),

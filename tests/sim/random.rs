@@ -150,8 +150,8 @@ fn incidents(dice: &mut Dice, from: Duration, to: Duration) -> Vec<(Duration, In
         all.push((begin, Incident::Freeze { span: end - begin }));
     }
     for (at, _) in dice.spans(0.7, from, to, SECOND * 30) {
-        let readable = dice.one_of(&[0.0, 0.9, 1.0]);
-        let lost = Incident::StateDamaged { readable, knows_since: dice.0.u8(..3) > 0 };
+        let readable_percent = dice.one_of(&[0, 90, 100]);
+        let lost = Incident::StateDamaged { readable_percent, with_hint: dice.0.u8(..3) > 0 };
         // Found by the process that runs, or by the next one.
         let crash = dice.0.bool().then_some((at, Incident::Crash { down: downs(dice, at) }));
         all.extend(crash.into_iter().chain([(at, lost)]));

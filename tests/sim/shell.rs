@@ -13,8 +13,8 @@ use in_lookback::poll::engine::{self, Engine, Reads, Step};
 use in_lookback::poll::progress::{Beginning, Commit};
 use in_lookback::poll::report::Report;
 use in_lookback::poll::tokens::Grant;
-use in_lookback::state::{State, StateError, Trouble};
 use in_lookback::state::memory::MemoryState;
+use in_lookback::state::{State, StateError, Trouble};
 
 use crate::api::{Api, Page};
 use crate::clock::{Clock, moment, time};
@@ -69,12 +69,12 @@ pub(crate) struct Shell {
 impl Shell {
     pub(crate) fn start(plan: &Arc<Plan>, world: &mut World, seed: u64) -> Self {
         let now = world.clock.now();
-        let begin = |beginning| engine::begin(&plan.schedule, beginning, now);
+        let begin = |beginning: &Beginning| engine::begin(&plan.schedule, beginning, now);
         let (progress, beginning) =
             world.state.open(begin, now.wall).expect("a state that can be opened");
-        if let Some(Beginning::Lost { since }) = beginning {
+        if let Some(Beginning::Lost(loss)) = beginning {
             world.note_loss();
-            if since.is_none() {
+            if loss.progress.is_none() {
                 let back_to = time(progress.origin);
                 world.ledger.forgotten(&world.events, world.clock.time, back_to);
             }

@@ -37,11 +37,11 @@ pub(crate) enum Incident {
     /// The disk of the state fails.
     StateBreaks,
     StateMends,
-    /// The state is damaged: this share of its ids can still be read, and of its progress up to when the source
-    /// had been read, or nothing. A process that runs finds out when it writes or asks; else the next one does.
+    /// The state is damaged: this share of its ids can still be read, and of its progress a hint,
+    /// or nothing. A process that runs finds out when it writes or asks; else the next one does.
     StateDamaged {
-        readable: f64,
-        knows_since: bool,
+        readable_percent: u8,
+        with_hint: bool,
     },
     /// The process does nothing for a while, and the world goes on.
     Freeze {
@@ -142,9 +142,7 @@ impl Sim {
     fn advance(&mut self) -> bool {
         let process = match &self.process {
             None => self.starts_at,
-            Some(shell) => {
-                self.wakes_at.min(self.host.wake(&shell.handoff)).max(self.frozen_until)
-            }
+            Some(shell) => self.wakes_at.min(self.host.wake(&shell.handoff)).max(self.frozen_until),
         };
         let incident = self.next_incident().unwrap_or(Duration::MAX);
         let next = process.min(incident).max(self.world.clock.time);
@@ -205,9 +203,9 @@ impl Sim {
                 self.world.state.broken = false;
                 self.free();
             }
-            Incident::StateDamaged { readable, knows_since } => {
+            Incident::StateDamaged { readable_percent, with_hint } => {
                 let mut rng = fastrand::Rng::with_seed(self.seed);
-                self.world.state.damage(|_| rng.f64() < readable, knows_since);
+                self.world.state.damage(|_| rng.u8(..100) < readable_percent, with_hint);
             }
             Incident::Freeze { span } => {
                 if self.process.is_some() {

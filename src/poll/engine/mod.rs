@@ -21,7 +21,7 @@ use super::dedup::Dedup;
 use super::job::{Kind, Lane};
 use super::lateness::Lateness;
 use super::planner::{self, SliceLength};
-use super::progress::{Beginning, Commit, Kept, Mark, Progress, SweepProgress};
+use super::progress::{Beginning, Commit, Kept, Loss, Mark, Progress, SweepProgress};
 use super::rate::RateLimit;
 use super::report::{Pulse, Report};
 use super::stats::{QUANTILES, Stats};
@@ -149,20 +149,15 @@ struct Conditions {
 
 /// The progress of a source that has none.
 ///
-/// A source whose progress was lost is read again as deep as anything is ever read, and from the last moment
-/// that is known to have been read if that is longer ago: a `start` counts from a first start that nobody
-/// remembers.
-pub fn begin(schedule: &Schedule, beginning: Beginning, now: Now) -> Progress {
+/// A source whose progress was lost is read again as deep as anything is ever read, from when it was last read
+/// by whatever hint there is: a `start` counts from a first start that nobody remembers.
+pub fn begin(schedule: &Schedule, beginning: &Beginning, now: Now) -> Progress {
     let mut progress = Progress::new(match (beginning, schedule.start) {
         (Beginning::First, Start::Back(span)) => now.wall - span,
         (Beginning::First, Start::At(moment)) => moment.min(now.wall),
-        (Beginning::Lost { since }, start) => {
-            let deep = now.wall - deepest(schedule);
-            let back = since.map_or(deep, |since| deep.min(back_from(schedule, since)));
-            match start {
-                Start::Back(_) => back,
-                Start::At(moment) => back.max(moment.min(now.wall)),
-            }
+        (Beginning::Lost(loss), Start::Back(_)) => back_to(schedule, loss, now.wall),
+        (Beginning::Lost(loss), Start::At(moment)) => {
+            back_to(schedule, loss, now.wall).max(moment.min(now.wall))
         }
     });
     add_sweeps(&mut progress, schedule, now);
@@ -185,6 +180,16 @@ fn add_sweeps(progress: &mut Progress, schedule: &Schedule, now: Now) -> Vec<Mar
 fn deepest(schedule: &Schedule) -> Duration {
     let widest = schedule.widen.map_or(schedule.window, |widen| widen.max.max(schedule.window));
     schedule.sweeps.last().map_or(widest, |sweep| sweep.depth.max(widest))
+}
+
+/// Before this, a source whose progress was lost had read all that it would ever have read.
+fn back_to(schedule: &Schedule, loss: &Loss, now: Timestamp) -> Timestamp {
+    let sweeps = || loss.progress.iter().flat_map(|progress| &progress.sweeps);
+    let read_until = loss.progress.as_ref().map(Progress::read_until);
+    let began = sweeps().map(|sweep| sweep.began);
+    let last = began.chain(read_until).chain(loss.written).fold(now, Timestamp::min);
+    let unread = sweeps().flat_map(|sweep| &sweep.unread).map(|range| range.from);
+    unread.fold(last - deepest(schedule), Timestamp::min)
 }
 
 /// Where a live poll began to read that ended soon before `moment`.
@@ -285,13 +290,9 @@ impl Engine {
     /// What memory keeps of a state whose file is lost; `pending` are the events that do not yet count as
     /// handed over.
     pub fn kept(&self, pending: &HashSet<EventKey>) -> Kept {
-        let fetched: HashSet<EventKey> =
-            self.marks.iter().filter_map(Mark::fetched).collect();
+        let fetched: HashSet<EventKey> = self.marks.iter().filter_map(Mark::fetched).collect();
         let counts = |key: &EventKey| !pending.contains(key) && !fetched.contains(key);
-        Kept {
-            progress: self.durable.clone(),
-            keys: self.dedup.keys().filter(counts).collect(),
-        }
+        Kept { progress: self.durable.clone(), keys: self.dedup.keys().filter(counts).collect() }
     }
 
     /// The state was lost, and has been begun anew.
