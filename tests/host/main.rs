@@ -10,6 +10,7 @@
 //! | [`life`] | start, pause, reload, stop: does anything get lost between? |
 //! | [`faults`] | what if API or login service fail? |
 //! | [`refusals`] | what if the configuration is wrong? |
+//! | [`state`] | what if the state is full, held, read-only, damaged or gone? |
 //! | [`tls`] | which servers are talked to, and which are not? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
@@ -32,6 +33,7 @@ mod language;
 mod life;
 mod net;
 mod refusals;
+mod state;
 mod tls;
 
 /// Without this the plugin would find no host, and every other test here would test the fallbacks.
