@@ -97,7 +97,7 @@ fn find_or_begin(
     let (ids, beginning, damage) = match schema::find(connection, source)? {
         Some(found) => match sound(&found.progress, now) {
             Ok(progress) => return Ok((found.id, progress, found.ids, None)),
-            Err((loss, problem)) => (found.ids, Beginning::Lost(loss), Some(problem)),
+            Err(unsound) => (found.ids, Beginning::Lost(unsound.0), Some(unsound.1)),
         },
         None if had_state => {
             let problem = "the state of this source is gone, though it has had one; records may come again. To begin anew on purpose, delete the lock file as well";
@@ -111,19 +111,19 @@ fn find_or_begin(
 }
 
 /// A stored progress, if it can be right; else what is left of it, and what is wrong.
-fn sound(progress: &str, now: Timestamp) -> Result<Progress, (Loss, String)> {
+fn sound(progress: &str, now: Timestamp) -> Result<Progress, Box<(Loss, String)>> {
     let problem = |problem: &str| {
         format!("the stored progress is damaged: {problem}; as much is read again as sweeps reach")
     };
     if let Some(loss) = schema::as_lost(progress) {
-        return Err((loss, problem("it was in a file that was set aside")));
+        return Err(Box::new((loss, problem("it was in a file that was set aside"))));
     }
     let parsed: Progress = serde_json::from_str(progress)
-        .map_err(|error| (Loss::default(), problem(&error.to_string())))?;
+        .map_err(|error| Box::new((Loss::default(), problem(&error.to_string()))))?;
     match parsed.contradiction(now) {
         Some(contradiction) => {
             let loss = Loss { progress: Some(parsed), written: None };
-            Err((loss, problem(contradiction)))
+            Err(Box::new((loss, problem(contradiction))))
         }
         None => Ok(parsed),
     }

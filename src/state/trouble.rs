@@ -77,7 +77,16 @@ impl StateError {
             Self::Newer { .. } => "run that version, or set another path to begin anew",
             Self::Lock(_) => "set a path on a local disk if it stays so",
             Self::Directory | Self::Foreign => "set the path of a file of its own",
-            Self::Sqlite(_) | Self::Io(_) | Self::Progress(_) | Self::NoPlace(_) | Self::Moved => {
+            Self::Sqlite(error) => match code(error) {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::FileLockingProtocolFailed) => {
+                    "see which process holds it; if none does, its file system has no locks: set a path on a local disk"
+                }
+                Some(ErrorCode::DiskFull) => "make room on its disk",
+                Some(ErrorCode::SystemIoFailure) => "look at its disk",
+                _ => "let the file and its directory be read and written",
+            },
+            Self::Io(_) | Self::Progress(_) => "let the file and its directory be read and written",
+            Self::NoPlace(_) | Self::Moved => {
                 "set a path in a directory that exists and is writable"
             }
         }
