@@ -3,7 +3,7 @@
 //! The host's yes is not the end: what it took counts as handed over only when it had the time to
 //! store it, and a paused host stores nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,6 +127,13 @@ impl Handoff {
     /// Records handed over, not yet settled.
     pub fn pending_records(&self) -> u64 {
         self.pending_records
+    }
+
+    /// The events, and the blobs, that do not count as handed over yet.
+    pub fn pending(&self) -> HashSet<EventKey> {
+        let lots = || self.queue.iter().map(|(lot, _)| lot);
+        let blobs = lots().flat_map(|lot| lot.marks.iter().filter_map(Mark::fetched));
+        lots().flat_map(|lot| lot.keys.iter().copied()).chain(blobs).collect()
     }
 
     /// An empty buffer.

@@ -314,6 +314,20 @@ impl Report {
         report("state_failed", Error, message, vec![("error", text(error))])
     }
 
+    /// The state cannot be opened, so that nothing can be read.
+    pub fn state_closed(error: &str, mend: &str) -> Self {
+        let message = format!(
+            "the state {error}; nothing is read until it can be, and everything since the last poll then. Trying again; {mend}"
+        );
+        report("state_failed", Error, message, vec![("error", text(error))])
+    }
+
+    /// Something of the state was lost.
+    pub fn state_lost(what: &str) -> Self {
+        let message = format!("of the state something was lost: {what}");
+        report("state_failed", Error, message, vec![("error", text(what))])
+    }
+
     /// The state can be read and written again.
     pub fn state_recovered() -> Self {
         report(

@@ -22,9 +22,9 @@ use crate::model::{EventKey, Fault, Now};
 use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
-use crate::poll::{Engine, Reads, Step, engine};
+use crate::poll::{Engine, Reads, Step};
 use crate::state::sqlite::SqliteState;
-use crate::state::{Opened, State};
+use crate::state::{Opened, State, StateError, Trouble};
 
 /// The thread looks around at least this often.
 const ROUND_MAX: Duration = Duration::from_secs(1);
@@ -44,6 +44,15 @@ const MARKS_MAX: usize = 10_000;
 
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+
+/// A state that was renewed is not renewed again before this: each time may set a file aside.
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
+
+/// The thread looks so often whether the state's file is where it was.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// A run that could not begin, or died, is tried again so much later.
+const REST: Duration = Duration::from_secs(5);
 
 /// How far apart sources that share a host go on after it wanted to be left alone.
 const PHASE_MAX: Duration = Duration::from_millis(500);
@@ -72,25 +81,35 @@ pub(super) struct Run {
     /// A commit that failed, to be tried again.
     unsaved: Option<Commit>,
     commit_not_before: Duration,
+    /// When to look next whether the state is still where it was, and when it may be renewed again.
+    look_at: Duration,
+    renew_not_before: Duration,
+    anew: bool,
+}
+
+/// How a run ended, if not by a panic.
+pub(super) enum End {
+    /// The host stopped it.
+    Stopped,
+    /// What it had in memory does not fit the state any more: the next begins from there.
+    Anew,
 }
 
 impl Run {
     /// Prepares a run from the state.
-    pub(super) fn new(setup: &Setup, mut opened: Opened<SqliteState>) -> Result<Self, ConfigError> {
+    pub(super) fn new(setup: &Setup, opened: Opened<SqliteState>) -> Result<Self, ConfigError> {
         let (plan, clock) = (Arc::clone(&setup.plan), setup.clock);
         let now = clock.now();
-        let db = |error: String| ConfigError::new("db", error, "check the state file");
-        let horizon = engine::horizon(&plan.schedule, now.wall);
-        let mut dedup = Dedup::new(horizon);
-        let loaded = opened.state.recent(horizon, &mut |key| dedup.load(key));
-        loaded.map_err(|error| db(error.to_string()))?;
-        let reader = PageReader::new(&plan.definition, opened.hash_key)
-            .map_err(|error| ConfigError::new("api", error, "mend the definition"))?;
-        let http = Http::new(&plan.http, Arc::clone(&setup.shared.wake))?;
+        let mut dedup = Dedup::new(opened.recent_from);
+        opened.recent.iter().for_each(|key| dedup.load(*key));
+        let (reader, http) = tools(setup, opened.hash_key)?;
         let seed = fastrand::u64(..);
         let mut engine = Engine::new(Arc::clone(&plan), opened.progress, dedup, seed, now);
         if let Some(damage) = &opened.damage {
-            engine.state_failed(damage, now);
+            engine.state_lost(damage, now);
+        }
+        if let Some(warning) = opened.warning {
+            setup.shared.log(Level::Warn, warning);
         }
         Ok(Self {
             api: Origin::of(&plan.base_url),
@@ -102,6 +121,9 @@ impl Run {
             phase: PHASE_MAX.mul_f64(fastrand::f64()),
             unsaved: None,
             commit_not_before: Duration::ZERO,
+            look_at: Duration::ZERO,
+            renew_not_before: Duration::ZERO,
+            anew: false,
             plan,
             clock,
             engine,
@@ -110,10 +132,14 @@ impl Run {
         })
     }
 
-    /// Runs until the host stops it.
-    pub(super) fn run(&mut self) {
+    /// Runs until the host stops it, or until the state is one that memory does not fit.
+    pub(super) fn run(&mut self) -> End {
         while !self.shared.stopping() {
             self.commit();
+            if self.anew {
+                self.publish();
+                return End::Anew;
+            }
             let until = self.step().min(self.next_commit());
             self.publish();
             let now = self.clock.now().mono;
@@ -125,6 +151,7 @@ impl Run {
             }
         }
         self.last_commit();
+        End::Stopped
     }
 
     /// Does what the engine says; returns until when there is nothing else to do.
@@ -285,7 +312,7 @@ impl Run {
             && let Err(error) = self.state.known(&mut known)
         {
             let now = self.clock.now();
-            self.engine.state_failed(&error.to_string(), now);
+            self.state_failed(&error);
             self.engine.deferred(ticket, now);
             return None;
         }
@@ -302,6 +329,11 @@ impl Run {
             let settled = self.shared.handoff().settle(now.mono, self.plan.commit_delay);
             if !settled.is_empty() {
                 self.unsaved = Some(self.engine.commit(&settled.marks, settled.keys, now));
+            } else if now.mono >= self.look_at {
+                self.look_at = now.mono + LOOK_EVERY;
+                if let Err(error) = self.state.in_place() {
+                    self.state_failed(&error);
+                }
             }
         }
         self.save();
@@ -314,10 +346,31 @@ impl Run {
         match saved {
             Ok(ids) => self.engine.committed(commit, ids, now),
             Err(error) => {
-                self.engine.state_failed(&error.to_string(), now);
                 self.unsaved = Some(commit);
                 self.commit_not_before = now.mono + COMMIT_AGAIN;
+                self.state_failed(&error);
             }
+        }
+    }
+
+    /// The state could not be read or written: it is renewed if it is lost, else tried again.
+    fn state_failed(&mut self, error: &StateError) {
+        let now = self.clock.now();
+        if error.trouble() != Trouble::Lost || now.mono < self.renew_not_before {
+            return self.engine.state_failed(&error.to_string(), now);
+        }
+        let kept = self.engine.kept(&self.shared.handoff().pending());
+        let go_on = || !self.shared.stopping();
+        match self.state.renew(&kept, error, now.wall, &go_on) {
+            Ok(renewed) => {
+                self.engine.state_lost(&renewed.what, now);
+                self.anew = !renewed.same_key;
+                self.renew_not_before = now.mono + RENEW_AGAIN;
+                self.commit_not_before = now.mono;
+                // Shows whether the new one can be written.
+                self.unsaved.get_or_insert_with(|| self.engine.commit(&[], Vec::new(), now));
+            }
+            Err(again) => self.engine.state_failed(&format!("{error}: {again}"), now),
         }
     }
 
@@ -363,6 +416,17 @@ impl Run {
     }
 }
 
+/// Finds out what a run would refuse besides its state.
+pub(super) fn check(setup: &Setup) -> Result<(), ConfigError> {
+    tools(setup, [0; 16]).map(|_| ())
+}
+
+fn tools(setup: &Setup, hash_key: [u8; 16]) -> Result<(PageReader, Http), ConfigError> {
+    let reader = PageReader::new(&setup.plan.definition, hash_key)
+        .map_err(|error| ConfigError::new("api", error, "mend the definition"))?;
+    Ok((reader, Http::new(&setup.plan.http, Arc::clone(&setup.shared.wake))?))
+}
+
 /// Shows a report in the log, and to the SIEM.
 pub(super) fn report(plan: &Plan, shared: &Shared, report: &Report) {
     let level = match report.severity {
@@ -390,9 +454,13 @@ fn hold(origin: Option<&Origin>, failure: &Failure, now: Now) {
 /// A pause before the thread comes back to life, which a stop ends.
 pub(super) fn rest(shared: &Shared) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    if let Ok(runtime) = runtime {
+    let until = shared.now().mono + REST;
+    while let Ok(runtime) = &runtime
+        && !shared.stopping()
+        && let Some(left) = until.checked_sub(shared.now().mono)
+    {
         runtime.block_on(async {
-            let _ = tokio::time::timeout(Duration::from_secs(5), shared.wake.notified()).await;
+            let _ = tokio::time::timeout(left, shared.wake.notified()).await;
         });
     }
 }

@@ -30,19 +30,9 @@ impl Process {
         input: &InputSpec,
         environment: &[(&str, String)],
     ) -> Self {
-        let mut yaml =
-            "pipeline:\n  inputs:\n    - name: lookback\n      alias: in\n      tag: in\n"
-                .to_owned();
-        for (key, value) in &input.properties {
-            yaml += &format!("      {key}: '{value}'\n");
-        }
-        let config = bench.write("config.yaml", &yaml);
         let child = Command::new(tool)
             .envs(environment.iter().map(|(name, value)| (name, value)))
-            .args(["run", &config, "--with-tag", "--plugin"])
-            .arg(plugin())
-            .arg("--output")
-            .arg(format!("file:{}", out(bench).display()))
+            .args(arguments(bench, input))
             .stdout(Stdio::null())
             .stderr(File::options().create(true).append(true).open(log(bench)).unwrap())
             .spawn();
@@ -77,6 +67,26 @@ impl Drop for Process {
     }
 }
 
+/// What `lookback` is to be called with.
+pub(crate) fn arguments(bench: &Bench, input: &InputSpec) -> [String; 6] {
+    let mut yaml =
+        "pipeline:\n  inputs:\n    - name: lookback\n      alias: in\n      tag: in\n".to_owned();
+    for (key, value) in &input.properties {
+        yaml += &format!("      {key}: '{value}'\n");
+    }
+    let config = bench.write("config.yaml", &yaml);
+    let plugin = format!("--plugin={}", plugin().display());
+    let output = format!("--output=file:{}", out(bench).display());
+    [
+        "run".to_owned(),
+        config,
+        "--with-tag".to_owned(),
+        plugin,
+        output,
+        "--log-level=debug".to_owned(),
+    ]
+}
+
 fn out(bench: &Bench) -> PathBuf {
     bench.path("out.jsonl")
 }
@@ -98,7 +108,7 @@ pub(crate) fn ids(bench: &Bench) -> HashMap<String, u32> {
     ids
 }
 
-fn wait_for_all(bench: &Bench) {
+pub(crate) fn wait_for_all(bench: &Bench) {
     bench.simulator.pause();
     let truth = bench.simulator.truth();
     let all = eventually(LONG, || missing(&truth, &ids(bench)).is_empty());

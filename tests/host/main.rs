@@ -11,6 +11,7 @@
 //! | [`faults`] | what if API or login service fail? |
 //! | [`refusals`] | what if the configuration is wrong? |
 //! | [`secrets`] | what is left of a credential: in memory, in echoes of a server, at a proxy? |
+//! | [`state`] | what if the state is full, held, read-only, damaged or gone? |
 //! | [`tls`] | which servers are talked to, and which are not? |
 //! | [`backpressure`] | what if the SIEM is down, and the host takes no more? |
 //! | [`hostile`] | what if a server means harm, or is badly broken? |
@@ -38,6 +39,7 @@ mod life;
 mod net;
 mod refusals;
 mod secrets;
+mod state;
 mod tls;
 
 /// Without this the plugin would find no host, and every other test here would test the fallbacks.

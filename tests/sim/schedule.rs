@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use in_lookback::api::page::{Failure, FailureKind};
-use in_lookback::model::TimeRange;
+use in_lookback::model::{Now, TimeRange};
+use in_lookback::poll::engine;
+use in_lookback::poll::progress::{Beginning, Loss, Progress, SweepProgress};
 use in_lookback::poll::report::Field;
 
 use crate::api::{failure, range};
-use crate::clock::{HOUR, MINUTE, SECOND};
+use crate::clock::{DAY, HOUR, MINUTE, SECOND, moment};
 use crate::hand::Hand;
 use crate::plans::{plan, plan_with_reach};
 
@@ -342,4 +344,31 @@ fn an_interrupted_sweep_is_followed_from_when_it_began() {
         hand.empty();
     }
     assert_eq!(hand.progress.sweeps[0].began, began);
+}
+
+#[test]
+fn a_source_whose_progress_was_lost_is_read_again_as_deep_as_anything_is_read() {
+    let now = Now { wall: moment(DAY * 100), mono: Duration::ZERO };
+    let ago = |span| moment(DAY * 100) - span;
+    let sweep = SweepProgress { depth_seconds: 3_600, began: ago(HOUR * 7), unread: Vec::new() };
+    let known = Progress { live_until: Some(ago(HOUR * 5)), ..Progress::new(ago(DAY * 9)) };
+    let swept = Progress { sweeps: vec![sweep], ..known.clone() };
+    let future = Progress { live_until: Some(now.wall + DAY), ..known.clone() };
+    let bounded = moment(DAY * 100 - HOUR * 2).to_string();
+    let cases = [
+        ("10m", None, None, HOUR * 24),
+        ("10m", Some(HOUR * 30), None, HOUR * 54),
+        ("10m", None, Some(known.clone()), HOUR * 29),
+        ("10m", Some(HOUR), Some(known), HOUR * 29),
+        ("10m", None, Some(swept), HOUR * 31),
+        ("10m", None, Some(future), HOUR * 24),
+        (&bounded, Some(HOUR * 30), None, HOUR * 2),
+    ];
+    for (start, written, progress, back) in cases {
+        let plan = plan(&[("sweeps", "6h/2h, 24h/6h"), ("start", start)]);
+        let loss = Loss { written: written.map(ago), progress };
+        let begun = engine::begin(&plan.schedule, &Beginning::Lost(loss.clone()), now);
+        assert_eq!(begun.origin, ago(back), "start {start}, {loss:?}");
+        assert_eq!(begun.live_until, None);
+    }
 }

@@ -10,7 +10,7 @@ use crate::config::{Plan, Secret};
 use crate::model::{Now, TimeRange, Timestamp};
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::planner::{self, LivePlan, LiveRules};
-use crate::poll::progress::Mark;
+use crate::poll::progress::{AHEAD_MAX, Mark};
 use crate::poll::ranges;
 use crate::poll::report::Report;
 use crate::poll::walk::{Blob, Walk};
@@ -97,8 +97,9 @@ impl Engine {
             interval: schedule.interval,
             window: schedule.window,
             widened: self.widened,
+            depth: super::deepest(schedule),
             reach: schedule.reach,
-            bound: self.bound(),
+            bound: self.bound(now),
         };
         let position = self.endless_position();
         let plan = match self.progress.live_until {
@@ -145,8 +146,10 @@ impl Engine {
     }
 
     /// Before this nothing is wanted.
-    fn bound(&self) -> Option<Timestamp> {
-        self.plan.schedule.start_is_bound.then_some(self.progress.origin)
+    fn bound(&self, now: Now) -> Option<Timestamp> {
+        let bound = self.plan.schedule.start_is_bound.then_some(self.progress.origin);
+        // Else a first start by a clock that was ahead would keep anything from being read until then.
+        bound.filter(|bound| *bound <= now.wall)
     }
 
     /// The oldest moment to plan for: within the API's reach for long enough to be asked for.
@@ -176,13 +179,18 @@ impl Engine {
             // The next one follows from when this one began, however long it was interrupted.
             return Ok(Job::new(unread, Now { wall: last.began, ..now }));
         }
-        let began = last.map_or(now.wall, |last| last.began.min(now.wall));
+        let began = match last {
+            None => now.wall,
+            // By a clock that was ahead: it would keep sweeps from beginning until then.
+            Some(last) if last.began > now.wall + AHEAD_MAX => now.wall - sweep.every,
+            Some(last) => last.began.min(now.wall),
+        };
         let since = now.wall.since(began);
         if since < sweep.every {
             return Err(now.mono + (sweep.every - since));
         }
         let from = planner::sweep_from(sweep, began, now.wall);
-        let from = self.bound().map_or(from, |bound| from.max(bound)).max(limit);
+        let from = self.bound(now).map_or(from, |bound| from.max(bound)).max(limit);
         Ok(Job::new(vec![TimeRange::new(from, now.wall)], now))
     }
 
