@@ -210,8 +210,7 @@ impl Sim {
             Incident::Freeze { span } => {
                 if self.process.is_some() {
                     self.frozen_until = self.frozen_until.max(self.world.clock.time + span);
-                    self.world.ledger.free_since =
-                        self.world.ledger.free_since.max(self.frozen_until + SECOND);
+                    self.free();
                 }
             }
             Incident::ClockSteps(by) => self.world.clock.ahead += by,
@@ -234,7 +233,7 @@ impl Sim {
 
     /// Commits can go on, after they have waited for as long as they wait between attempts.
     fn free(&mut self) {
-        self.world.ledger.free_since = self.world.clock.time + SECOND;
+        self.world.ledger.free_since = self.world.clock.time.max(self.frozen_until) + SECOND;
     }
 
     fn crash(&mut self, down: Duration) {
