@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::lock::{SourceLock, identity};
+use super::lock::{SourceLock, beside, identity};
 use super::{Opened, Renewed, State, StateError, Trouble, schema};
 use crate::model::{Bucket, EventKey, IdHash, Timestamp};
 use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
@@ -147,7 +147,8 @@ fn rescue(aside: &Path, path: &Path) -> Result<u64, StateError> {
     let old = schema::open_aside(aside)?;
     let key = schema::stored_key(&old)?;
     let (mut new, _) = schema::open(path, Some(key))?;
-    let written = aside.metadata().and_then(|data| data.modified()).ok();
+    let parts = [aside.to_owned(), beside(aside, "-wal")];
+    let written = parts.iter().filter_map(|part| part.metadata().ok()?.modified().ok()).max();
     let written = written.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     let written = written.map(|since_1970| Timestamp::from_secs(0) + since_1970);
     let mut statement = old.prepare("SELECT id, name, progress FROM sources")?;
@@ -184,12 +185,16 @@ fn carry(
             row.ok()
         });
         let mut rows = rows.by_ref().peekable();
-        while rows.peek().is_some() && go_on() {
+        while rows.peek().is_some() {
             let part: Vec<EventKey> = rows.by_ref().take(CARRIED_AT_ONCE).collect();
             let transaction = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
             insert(&transaction, to, &part)?;
             transaction.commit()?;
+            if !go_on() {
+                break;
+            }
         }
+        drop(rows);
         if readable {
             break;
         }

@@ -348,16 +348,20 @@ impl Run {
             Err(error) => {
                 self.unsaved = Some(commit);
                 self.commit_not_before = now.mono + COMMIT_AGAIN;
-                self.state_failed(&error);
+                if self.state_failed(&error) {
+                    self.save();
+                }
             }
         }
     }
 
-    /// The state could not be read or written: it is renewed if it is lost, else tried again.
-    fn state_failed(&mut self, error: &StateError) {
+    /// The state could not be read or written: it is renewed if it is lost, else tried again. Returns whether it
+    /// can be written now, as far as is known.
+    fn state_failed(&mut self, error: &StateError) -> bool {
         let now = self.clock.now();
         if error.trouble() != Trouble::Lost || now.mono < self.renew_not_before {
-            return self.engine.state_failed(&error.to_string(), now);
+            self.engine.state_failed(&error.to_string(), now);
+            return false;
         }
         let kept = self.engine.kept(&self.shared.handoff().pending());
         let go_on = || !self.shared.stopping();
@@ -369,8 +373,12 @@ impl Run {
                 self.commit_not_before = now.mono;
                 // Shows whether the new one can be written.
                 self.unsaved.get_or_insert_with(|| self.engine.commit(&[], Vec::new(), now));
+                renewed.same_key
             }
-            Err(again) => self.engine.state_failed(&format!("{error}: {again}"), now),
+            Err(again) => {
+                self.engine.state_failed(&format!("{error}: {again}"), now);
+                false
+            }
         }
     }
 
