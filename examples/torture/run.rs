@@ -483,8 +483,9 @@ pub(crate) fn services(
 ) -> Result<(Vec<Simulator>, Vec<Relay>), String> {
     let (mut simulators, mut relays) = (Vec::new(), Vec::new());
     for (at, source) in SOURCES.iter().enumerate() {
-        let simulator = Simulator::start(tool, seed.wrapping_mul(16) + at as u64, events)?;
         let tls = (by_name && source.by_name).then(relay::acceptor).transpose()?;
+        let seed = seed.wrapping_mul(16) + at as u64;
+        let simulator = Simulator::start(tool, seed, events, tls.is_some())?;
         let relay = serving.block_on(Relay::start(simulator.addr(), tls));
         relays.push(relay.map_err(|error| format!("a relay: {error}"))?);
         simulators.push(simulator);

@@ -28,7 +28,12 @@ pub(crate) struct Simulator {
 
 impl Simulator {
     /// Late by up to twice the window of 30 s; some faults all the time, in the background.
-    pub(crate) fn start(tool: &Path, seed: u64, events: f64) -> Result<Self, String> {
+    pub(crate) fn start(
+        tool: &Path,
+        seed: u64,
+        events: f64,
+        behind_tls: bool,
+    ) -> Result<Self, String> {
         let mut child = Command::new(tool)
             .args(["simulate", "--port", "0", "--backfill", "10s", "--event-bytes", "900"])
             .args(["--seed", &seed.to_string(), "--rate", &events.to_string()])
@@ -38,6 +43,7 @@ impl Simulator {
             .args(["--error", "0.01", "--reset", "0.01", "--expire-link", "0.01"])
             .args(["--unauthorized", "0.005", "--blob-gone", "0.02", "--garbage", "0.01"])
             .args(["--empty-page", "0.01", "--repeat-link", "0.005", "--auth-fail", "0.02"])
+            .args(behind_tls.then_some("--behind-tls"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
