@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::faults::{Kind, Rates};
+use super::faults::{Kind, Rates};
 
 /// Break everything around lookback, at random, and see whether anything is lost or doubled.
 ///
@@ -36,6 +36,18 @@ pub(crate) struct Args {
     /// Events a second, of each source
     #[arg(long, default_value_t = 20.0, value_name = "N")]
     pub(crate) events: f64,
+
+    /// A property for every source, as commit_delay=1s; repeatable
+    #[arg(long = "set", value_name = "PROPERTY=VALUE", value_parser = property)]
+    pub(crate) set: Vec<(String, String)>,
+
+    /// So many times as fast: windows, lateness and faults are that much shorter
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3))]
+    pub(crate) pace: u32,
+
+    /// Added to every limit of time in the verdict, for a machine that is busy with other work
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    pub(crate) patience: Duration,
 
     /// Print the timeline of faults whatever the verdict is
     #[arg(long)]
@@ -111,8 +123,20 @@ impl Args {
             let name = rate.kind.map_or("all", Kind::name);
             text += &format!(" --rate {name}={}", rate.per_minute);
         }
+        if self.pace > 1 {
+            text += &format!(" --pace {}", self.pace);
+        }
+        for (name, value) in &self.set {
+            text += &format!(" --set '{name}={value}'");
+        }
         text
     }
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let wrong = || format!("`{text}`: write a property and its value, as in commit_delay=1s");
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

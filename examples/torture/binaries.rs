@@ -25,9 +25,8 @@ impl Binaries {
         }
     }
 
-    /// What lies in the directory of this build.
-    pub(crate) fn find() -> Result<Self, String> {
-        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    /// What lies in the directory of the build that `program` belongs to.
+    pub(crate) fn beside(program: &Path) -> Result<Self, String> {
         let dir = program.ancestors().find(|dir| dir.join("lookback").is_file());
         let dir = dir.ok_or("no `lookback` beside this program: run `cargo build` first")?;
         Ok(Self { tool: dir.join("lookback"), plugin: newer(dir)? })

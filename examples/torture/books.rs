@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::clock::{Moment, now};
-use crate::sources::ID_FIELDS;
+use super::clock::{Moment, now};
+use super::sources::ID_FIELDS;
 
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {

@@ -72,3 +72,20 @@ impl BusyMachine {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standstills_that_overlap_are_taken_out_once() {
+        let second = Duration::from_secs;
+        let mut standstills = Standstills::default();
+        for (from, to) in [(2, 4), (3, 6), (9, 20), (30, 40)] {
+            standstills.add(second(from), second(to));
+        }
+        assert_eq!(standstills.free(second(1), second(10)), second(4));
+        assert_eq!(standstills.free(second(21), second(29)), second(8));
+        assert_eq!(standstills.free(second(5), second(1)), Duration::ZERO);
+    }
+}

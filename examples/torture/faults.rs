@@ -51,6 +51,9 @@ const fn row(
 /// Longer than the window, which makes holes for the catch-up.
 const LONG: Option<(u32, (f64, f64))> = Some((6, (35.0, 60.0)));
 
+/// Longer than what the state's log of changes has room for already.
+const FULL: Option<(u32, (f64, f64))> = Some((4, (65.0, 80.0)));
+
 const TABLE: [Row; 18] = [
     row(Kind::Kill, "kill", 0.8, (0.0, 3.0), LONG, "kill -9, started again after a while"),
     row(Kind::Terminate, "terminate", 0.3, (0.0, 3.0), LONG, "SIGTERM, started again"),
@@ -73,7 +76,7 @@ const TABLE: [Row; 18] = [
     row(Kind::Unauthorized, "unauthorized", 0.4, (3.0, 15.0), None, "tokens refused in mid-walk"),
     row(Kind::Throttle, "throttle", 0.4, (5.0, 20.0), None, "a storm of 429"),
     row(Kind::Bodies, "bodies", 0.4, (3.0, 20.0), None, "bodies cut off, or no JSON"),
-    row(Kind::DiskFull, "disk-full", 0.3, (5.0, 40.0), None, "the state's disk is full"),
+    row(Kind::DiskFull, "disk-full", 0.3, (5.0, 40.0), FULL, "the state's disk is full"),
     row(
         Kind::ReadOnly,
         "read-only",
@@ -180,7 +183,13 @@ impl Fault {
 }
 
 /// The faults of a run, in order.
-pub(crate) fn schedule(seed: u64, length: Duration, rates: &Rates, sources: usize) -> Vec<Fault> {
+pub(crate) fn schedule(
+    seed: u64,
+    length: Duration,
+    pace: u32,
+    rates: &Rates,
+    sources: usize,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     for kind in Kind::ALL {
         // Each kind has draws of its own, so that switching one off leaves the others as they are.
@@ -200,7 +209,7 @@ pub(crate) fn schedule(seed: u64, length: Duration, rates: &Rates, sources: usiz
             faults.push(Fault {
                 kind,
                 at: Duration::from_secs_f64(at),
-                lasts: Duration::from_secs_f64(min + (max - min) * rng.f64()),
+                lasts: Duration::from_secs_f64(min + (max - min) * rng.f64()) / pace,
                 source: (kind.has_target() && rng.u32(0..3) > 0).then_some(one),
                 form: rng.u32(0..12),
             });
@@ -208,4 +217,31 @@ pub(crate) fn schedule(seed: u64, length: Duration, rates: &Rates, sources: usiz
     }
     faults.sort_by_key(|fault| fault.at);
     faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_kinds() {
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at, "{}", kind.name());
+        }
+    }
+
+    #[test]
+    fn a_seed_makes_the_same_schedule_and_a_kind_does_not_change_the_others() {
+        let hour = Duration::from_secs(3600);
+        let of = |rates: &Rates| schedule(7, hour, 1, rates, 3);
+        let all = of(&Rates::default());
+        assert_eq!(all, of(&Rates::default()));
+        let mut rates = Rates::default();
+        rates.set(Kind::Kill, 0.0);
+        let others: Vec<_> = all.iter().filter(|it| it.kind != Kind::Kill).copied().collect();
+        assert_eq!(of(&rates), others);
+        let expected = 60.0 * Rates::default().of(Kind::Kill);
+        let kills = (all.len() - others.len()) as f64;
+        assert!((expected * 0.5..expected * 1.5).contains(&kills), "{kills} of {expected}");
+    }
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::args::HostKind;
-use crate::binaries::Binaries;
-use crate::books;
-use crate::clock::{Moment, now};
+use super::args::HostKind;
+use super::binaries::Binaries;
+use super::books;
+use super::clock::{Moment, now};
 
 /// What the host is configured to give outputs and inputs at a shutdown.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);

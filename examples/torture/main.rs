@@ -19,8 +19,8 @@
 //! crash took with it would be the host's loss.
 #![allow(clippy::disallowed_methods, reason = "real processes take real time")]
 
-mod args;
-mod binaries;
+pub(crate) mod args;
+pub(crate) mod binaries;
 mod books;
 mod clock;
 mod disk;
@@ -42,7 +42,6 @@ use clap::Parser as _;
 
 use args::{Args, HostKind};
 use binaries::Binaries;
-use books::Books;
 use disk::Disk;
 use faults::Kind;
 use host::Host;
@@ -62,13 +61,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all was well.
+/// Builds what is missing, goes into namespaces, and tries.
 fn try_main(args: &Args) -> Result<bool, String> {
     if !namespace::is_inside() {
         Binaries::build()?;
     }
     let namespace = namespace::enter();
-    let binaries = Binaries::find()?;
+    let program = std::env::current_exe().map_err(text)?;
+    trial(args, &Binaries::beside(&program)?, namespace)
+}
+
+/// One run and its verdict: whether all was well.
+pub(crate) fn trial(args: &Args, binaries: &Binaries, namespace: bool) -> Result<bool, String> {
     let fluent_bit = Binaries::fluent_bit();
     let found = if fluent_bit.is_some() { HostKind::FluentBit } else { HostKind::Embedded };
     let kind = args.host.unwrap_or(found);
@@ -82,12 +86,13 @@ fn try_main(args: &Args) -> Result<bool, String> {
 
     let mut dir = tempfile::Builder::new().prefix("torture-").tempdir().map_err(text)?;
     let verdict = {
-        let mut run = set_up(args, &binaries, kind, seed, namespace, dir.path())?;
+        let mut run = set_up(args, binaries, kind, seed, namespace, dir.path())?;
         let rates = rates(args, kind, namespace);
-        let faults = faults::schedule(seed, args.duration, &rates, SOURCES.len());
+        let faults = faults::schedule(seed, args.duration, args.pace, &rates, SOURCES.len());
         run.go(&faults, args.duration)?;
         let journal = run.host.journal().map(|path| books::read_journal(&path)).transpose()?;
-        let verdict = verdict::judge(&run.log, &run.books.lock(), journal.as_ref());
+        let verdict =
+            verdict::judge(&run.log, &run.receivers.books.lock(), journal.as_ref(), args.patience);
         if args.timeline || !verdict.failures.is_empty() {
             println!("timeline:\n{}", run.log.timeline);
         }
@@ -142,25 +147,25 @@ fn set_up(
 ) -> Result<Run, String> {
     fastrand::seed(seed);
     let serving = run::serving()?;
-    let books = Books::default();
-    let receivers = serving.block_on(Receivers::start(&books)).map_err(text)?;
+    let receivers = serving.block_on(Receivers::start()).map_err(text)?;
     let names = namespace.then(|| serving.block_on(nameserver::start(dir))).transpose()?;
     let events = args.events * args.duration.as_secs_f64() * SOURCES.len() as f64;
     // Twice what ids take, and room for the log of changes.
     let bytes = (32 << 20) + (events * 200.0) as u64;
     let disk = Disk::new(dir.join("state"), bytes, namespace)?;
     let (simulators, relays) =
-        run::services(&binaries.tool, seed, args.events, &serving, names.is_some())?;
+        run::services(&binaries.tool, args, seed, &serving, names.is_some())?;
     let inputs: String = SOURCES
         .iter()
         .zip(&relays)
         .map(|(source, relay)| {
-            source.input(relay.port, names.is_some() && source.by_name, &disk.file())
+            let tls = names.is_some() && source.by_name;
+            source.input(relay.port, tls, &disk.file(), args)
         })
         .collect();
     let ports = (receivers.quiet, receivers.disturbed);
     let host = Host::new(kind, binaries, dir, &inputs, ports)?;
-    Ok(Run::new(simulators, relays, receivers, names, disk, host, books))
+    Ok(Run::new(simulators, relays, receivers, names, disk, host, args.pace))
 }
 
 fn text(error: std::io::Error) -> String {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::books::Books;
+use super::books::Books;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -27,19 +27,22 @@ pub(crate) struct Receivers {
     pub(crate) quiet: u16,
     /// The port of the HTTP one.
     pub(crate) disturbed: u16,
+    /// What arrived.
+    pub(crate) books: Books,
     mode: watch::Sender<Mode>,
 }
 
 impl Receivers {
     /// Both of them; they live as long as their runtime.
-    pub(crate) async fn start(books: &Books) -> io::Result<Self> {
+    pub(crate) async fn start() -> io::Result<Self> {
+        let books = Books::default();
         let lines = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let posts = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (quiet, disturbed) = (lines.local_addr()?.port(), posts.local_addr()?.port());
         let (mode, watched) = watch::channel(Mode::Take);
         tokio::spawn(take_lines(lines, books.clone()));
         tokio::spawn(take_posts(posts, books.clone(), watched));
-        Ok(Self { quiet, disturbed, mode })
+        Ok(Self { quiet, disturbed, books, mode })
     }
 
     pub(crate) fn set(&self, mode: Mode) {

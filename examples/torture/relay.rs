@@ -154,7 +154,7 @@ async fn wait_out_stall(mode: &mut watch::Receiver<Mode>) {
     let _ = mode.wait_for(|mode| *mode != Mode::Stall).await;
 }
 
-/// The tests' own certificate for [`crate::sources::NAME`].
+/// The tests' own certificate for [`super::sources::NAME`].
 pub(crate) fn acceptor() -> Result<TlsAcceptor, String> {
     use tokio_rustls::rustls::ServerConfig;
     use tokio_rustls::rustls::crypto::ring;

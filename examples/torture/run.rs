@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::books::Books;
-use crate::clock::{BusyMachine, Moment, Standstills, now};
-use crate::disk::Disk;
-use crate::faults::{Fault, Kind};
-use crate::host::{End, Host};
-use crate::nameserver;
-use crate::receiver::{self, Receivers};
-use crate::relay::{self, Relay};
-use crate::simulator::{Event, Simulator};
-use crate::sources::SOURCES;
-use crate::timeline::Timeline;
+use super::args::Args;
+use super::clock::{BusyMachine, Moment, Standstills, now};
+use super::disk::Disk;
+use super::faults::{Fault, Kind};
+use super::host::{End, Host};
+use super::nameserver;
+use super::receiver::{self, Receivers};
+use super::relay::{self, Relay};
+use super::simulator::{Event, Simulator};
+use super::sources::SOURCES;
+use super::timeline::Timeline;
 
 /// The driver looks around this often.
 const STEP: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ const SUPERVISE: Duration = Duration::from_secs(1);
 /// Nothing that was missing has come for this long: it is lost. Back-offs, retries and time-outs of plugin and
 /// host are all shorter.
 const LOST: Duration = Duration::from_secs(180);
-/// A duplicate would come with the next polls and sweeps.
+/// A duplicate would come with the next polls and sweeps; less where these come at a faster pace.
 const AFTERWARDS: Duration = Duration::from_secs(15);
 /// A state that has healed is written by then.
 const HEALED: Duration = Duration::from_secs(2);
@@ -44,12 +44,12 @@ pub(crate) struct Run {
     pub(crate) names: Option<watch::Sender<nameserver::Mode>>,
     pub(crate) disk: Disk,
     pub(crate) host: Host,
-    pub(crate) books: Books,
     pub(crate) log: Log,
     busy: BusyMachine,
     applied: Applied,
     start_at: Option<Moment>,
     last_line: Moment,
+    pace: u32,
 }
 
 /// What the verdict has to know of the run.
@@ -96,7 +96,7 @@ impl Run {
         names: Option<watch::Sender<nameserver::Mode>>,
         disk: Disk,
         host: Host,
-        books: Books,
+        pace: u32,
     ) -> Self {
         let log = Log {
             timeline: Timeline::new(),
@@ -122,12 +122,12 @@ impl Run {
             names,
             disk,
             host,
-            books,
             log,
             busy,
             applied,
             start_at: None,
             last_line,
+            pace,
         }
     }
 
@@ -219,8 +219,9 @@ impl Run {
     fn apply(&mut self, active: &[&Fault]) -> Result<(), String> {
         let is_on = |kind| active.iter().any(|fault| fault.kind == kind);
         for (at, relay) in self.relays.iter().enumerate() {
-            let mode = active.iter().filter(|fault| fault.hits(at)).filter_map(|it| relay_mode(it));
-            relay.set(mode.last().unwrap_or_default());
+            let mut mode =
+                active.iter().filter(|fault| fault.hits(at)).filter_map(|it| relay_mode(it));
+            relay.set(mode.next_back().unwrap_or_default());
         }
         for (at, simulator) in self.simulators.iter().enumerate() {
             let patch = patch(active.iter().copied().filter(|fault| fault.hits(at)));
@@ -389,7 +390,7 @@ impl Run {
             self.supervise()?;
             std::thread::sleep(STEP * 4);
         }
-        let until = now() + AFTERWARDS;
+        let until = now() + AFTERWARDS / self.pace;
         while now() < until {
             self.supervise()?;
             self.progress("all is here; waiting for what should not come");
@@ -400,7 +401,7 @@ impl Run {
 
     /// How many records have not arrived everywhere.
     fn missing(&self) -> usize {
-        let arrivals = self.books.lock();
+        let arrivals = self.receivers.books.lock();
         let acknowledged = self.host.journal().is_some();
         let is_missing = |id: &&String| {
             !arrivals.quiet.contains_key(*id)
@@ -422,7 +423,7 @@ impl Run {
             return;
         }
         self.last_line = now();
-        let arrivals = self.books.lock();
+        let arrivals = self.receivers.books.lock();
         let faults: u32 = self.log.injected.values().sum();
         let (came, mib) = (arrivals.quiet.len(), self.host.peak_kib / 1024);
         eprintln!("{state}: {faults} faults, {came} records, {mib} MiB at most");
@@ -433,7 +434,7 @@ impl Run {
 fn relay_mode(fault: &Fault) -> Option<relay::Mode> {
     match fault.kind {
         // The other half of them answers 503.
-        Kind::ApiDown if fault.form % 2 == 0 => Some(relay::Mode::Down),
+        Kind::ApiDown if fault.form.is_multiple_of(2) => Some(relay::Mode::Down),
         Kind::ApiStall => Some(relay::Mode::Stall),
         Kind::ApiSlow => Some(relay::Mode::Slow),
         Kind::ApiReset => Some(relay::Mode::Reset),
@@ -449,7 +450,7 @@ fn patch<'f>(active: impl Iterator<Item = &'f Fault>) -> Value {
     });
     for fault in active {
         match fault.kind {
-            Kind::ApiDown if fault.form % 2 == 1 => patch["outage"] = json!(true),
+            Kind::ApiDown if !fault.form.is_multiple_of(2) => patch["outage"] = json!(true),
             Kind::LoginDown => patch["login_outage"] = json!(true),
             Kind::Unauthorized => patch["unauthorized"] = json!(0.5),
             Kind::Throttle => patch["throttle"] = json!(0.8),
@@ -476,8 +477,8 @@ pub(crate) fn serving() -> Result<Handle, String> {
 /// Starts a simulator and a relay for each source.
 pub(crate) fn services(
     tool: &Path,
+    args: &Args,
     seed: u64,
-    events: f64,
     serving: &Handle,
     by_name: bool,
 ) -> Result<(Vec<Simulator>, Vec<Relay>), String> {
@@ -485,7 +486,7 @@ pub(crate) fn services(
     for (at, source) in SOURCES.iter().enumerate() {
         let tls = (by_name && source.by_name).then(relay::acceptor).transpose()?;
         let seed = seed.wrapping_mul(16) + at as u64;
-        let simulator = Simulator::start(tool, seed, events, tls.is_some())?;
+        let simulator = Simulator::start(tool, args, seed, tls.is_some())?;
         let relay = serving.block_on(Relay::start(simulator.addr(), tls));
         relays.push(relay.map_err(|error| format!("a relay: {error}"))?);
         simulators.push(simulator);

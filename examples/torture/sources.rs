@@ -2,12 +2,17 @@
 
 use std::path::Path;
 
+use super::args::Args;
+
 /// The name that the tests' certificate is for.
 pub(crate) const NAME: &str = "elsewhere.example";
 
 /// From one live poll to the next; what a live poll reads; what sweeps read. Events are late by up to
 /// twice the window, which is within what the sweeps promise: their depth less the time between two.
-const SCHEDULE: &str = "interval: 3s, window: 30s, sweeps: 90s/10s, start: 1h";
+fn schedule(pace: u32) -> String {
+    let [interval, window, depth, every] = [3, 30, 90, 10].map(|seconds| seconds / pace);
+    format!("interval: {interval}s, window: {window}s, sweeps: {depth}s/{every}s, start: 1h")
+}
 
 /// Time-outs shorter than the longest stall; sources that are not throttled by their own limit.
 const REQUESTS: &str = "timeout: 10s, connect_timeout: 4s, rate_limit: 1200";
@@ -40,13 +45,13 @@ impl Source {
     }
 
     /// Its input in Fluent Bit's YAML, behind a relay at `port`.
-    pub(crate) fn input(self, port: u16, tls: bool, db: &Path) -> String {
+    pub(crate) fn input(self, port: u16, tls: bool, db: &Path, args: &Args) -> String {
         let url =
             if tls { format!("https://{NAME}:{port}") } else { format!("http://127.0.0.1:{port}") };
         let mut properties = vec![
             format!("name: lookback, api: {}, tag: {}, base_url: '{url}'", self.api, self.tag()),
             format!("db: {}, storage.type: filesystem, heartbeat: 10s", db.display()),
-            SCHEDULE.to_owned(),
+            schedule(args.pace),
             REQUESTS.to_owned(),
         ];
         if self.signs_in {
@@ -59,6 +64,7 @@ impl Source {
             let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/ca.pem");
             properties.push(format!("tls_ca_file: {ca}"));
         }
+        properties.extend(args.set.iter().map(|(name, value)| format!("{name}: '{value}'")));
         format!("    - {{{}}}\n", properties.join(",\n       "))
     }
 }

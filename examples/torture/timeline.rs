@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::clock::{Moment, now};
+use super::clock::{Moment, now};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {

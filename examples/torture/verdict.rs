@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::books::{Arrivals, HandOvers};
-use crate::clock::Moment;
-use crate::faults::Kind;
-use crate::host::{End, GRACE};
-use crate::run::Log;
-use crate::simulator::Event;
-use crate::sources::SOURCES;
+use super::books::{Arrivals, HandOvers};
+use super::clock::Moment;
+use super::faults::Kind;
+use super::host::{End, GRACE};
+use super::run::Log;
+use super::simulator::Event;
+use super::sources::SOURCES;
 
 /// How long before a crash the duplicates it causes were first handed over: `commit_delay`, a second until the
 /// plugin's thread looks around or tries again, a second for another source's commit to the same file, and a
@@ -29,7 +29,8 @@ const NOTICED: [(Kind, u64, &str); 4] = [
     (Kind::ApiDown, 10, "fetch_failed"),
     (Kind::Throttle, 10, "throttled"),
     (Kind::LoginDown, 30, "auth_failed"),
-    (Kind::DiskFull, 30, "state_failed"),
+    // What the state's log of changes had room for already goes on to fit.
+    (Kind::DiskFull, 60, "state_failed"),
 ];
 
 /// So many ids are traced of each kind of trouble.
@@ -47,12 +48,20 @@ struct Trace<'v> {
     log: &'v Log,
     arrivals: &'v Arrivals,
     hand_overs: &'v HandOvers,
+    patience: Duration,
 }
 
 /// Judges. `journal`: what the host was handed, where it can tell; else what arrived stands for it.
-pub(crate) fn judge(log: &Log, arrivals: &Arrivals, journal: Option<&HandOvers>) -> Verdict {
+///
+/// `patience` is added to the limits of time.
+pub(crate) fn judge(
+    log: &Log,
+    arrivals: &Arrivals,
+    journal: Option<&HandOvers>,
+    patience: Duration,
+) -> Verdict {
     let hand_overs = journal.unwrap_or(&arrivals.quiet);
-    let trace = Trace { log, arrivals, hand_overs };
+    let trace = Trace { log, arrivals, hand_overs, patience };
     let mut verdict = Verdict::default();
     verdict.failures.extend(log.failures.iter().cloned());
     for (source, truth) in SOURCES.iter().zip(&log.truth) {
@@ -64,7 +73,7 @@ pub(crate) fn judge(log: &Log, arrivals: &Arrivals, journal: Option<&HandOvers>)
         verdict.failures.push(format!("{unknown} records came that never happened"));
     }
     judge_health(log, arrivals, &mut verdict);
-    judge_shutdowns(log, &mut verdict);
+    judge_shutdowns(log, SHUTDOWN + patience, &mut verdict);
     let early: u64 =
         log.stats.iter().filter_map(|it| it["requests_during_retry_after"].as_u64()).sum();
     let text = &mut verdict.text;
@@ -102,20 +111,23 @@ fn judge_source(
         .collect();
     let handed = |id: &String| trace.hand_overs.get(id).map_or(0, Vec::len);
     let doubled: Vec<&String> = truth.keys().filter(|id| handed(id) > 1).collect();
-    let unexplained: Vec<&String> = doubled
-        .iter()
-        .copied()
-        .filter(|id| !is_explained(&trace.hand_overs[*id], trace.log))
-        .collect();
+    let (mut unexplained, mut earliest) = (Vec::new(), Duration::ZERO);
+    for id in &doubled {
+        match explained(&trace.hand_overs[*id], trace.log, DOUBLED_WITHIN + trace.patience) {
+            Some(before) => earliest = earliest.max(before),
+            None => unexplained.push(*id),
+        }
+    }
     let by_host = |id: &&String| arrivals.quiet.get(*id).map_or(0, Vec::len) > handed(id).max(1);
     let repeated = truth.keys().filter(by_host).count();
     let _ = writeln!(
         verdict.text,
-        "{name}: {} happened, {} arrived, {} lost; {} handed over twice, {} of them unexplained; {repeated} sent twice by the host",
+        "{name}: {} happened, {} arrived, {} lost; {} handed over twice, at most {:.1} s before a crash, {} of them unexplained; {repeated} sent twice by the host",
         truth.len(),
         truth.len() - lost.len(),
         lost.len() + unacknowledged.len(),
         doubled.len(),
+        earliest.as_secs_f64(),
         unexplained.len(),
     );
     let mut fail = |what: &str, ids: &[&String]| {
@@ -136,21 +148,23 @@ fn judge_source(
 }
 
 /// Whether between each time and the next there was a crash that came before the first could be committed, or
-/// the loss of the state.
-fn is_explained(hand_overs: &[Moment], log: &Log) -> bool {
-    let crashes: Vec<&End> = log.ends.iter().filter(|end| end.is_crash).collect();
+/// the loss of the state; and how long at most the crash came after the first.
+fn explained(hand_overs: &[Moment], log: &Log, within: Duration) -> Option<Duration> {
     let mut times = hand_overs.to_vec();
     times.sort_unstable();
-    times.windows(2).all(|pair| {
+    let explained = times.windows(2).map(|pair| {
         let (first, second) = (pair[0], pair[1]);
-        let by_crash = |end: &&End| {
-            first <= end.over + GRAIN
-                && second + GRAIN >= end.told
-                && log.standstills.free(first, end.told) <= DOUBLED_WITHIN
-        };
-        let by_damage = |at: &Moment| first <= *at + DOUBLED_WITHIN && second + GRAIN >= *at;
-        crashes.iter().copied().any(|end| by_crash(&end)) || log.damages.iter().any(by_damage)
-    })
+        let between =
+            |end: &&End| end.is_crash && first <= end.over + GRAIN && second + GRAIN >= end.told;
+        let crashes = log.ends.iter().filter(between);
+        let by_crash = crashes.map(|end| log.standstills.free(first, end.told)).min();
+        let by_damage = log.damages.iter().any(|at| first <= *at + within && second + GRAIN >= *at);
+        match by_crash {
+            Some(before) if before <= within => Some(before),
+            _ => by_damage.then_some(Duration::ZERO),
+        }
+    });
+    explained.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 impl Trace<'_> {
@@ -191,7 +205,7 @@ fn judge_health(log: &Log, arrivals: &Arrivals, verdict: &mut Verdict) {
     }
 }
 
-fn judge_shutdowns(log: &Log, verdict: &mut Verdict) {
+fn judge_shutdowns(log: &Log, limit: Duration, verdict: &mut Verdict) {
     let longest = log.shutdowns.iter().max().copied().unwrap_or_default();
     let _ = writeln!(
         verdict.text,
@@ -200,7 +214,7 @@ fn judge_shutdowns(log: &Log, verdict: &mut Verdict) {
         longest.as_secs_f64(),
         GRACE.as_secs()
     );
-    if longest > SHUTDOWN {
-        verdict.failures.push(format!("a shutdown took {longest:?}, more than {SHUTDOWN:?}"));
+    if longest > limit {
+        verdict.failures.push(format!("a shutdown took {longest:?}, more than {limit:?}"));
     }
 }

@@ -212,8 +212,19 @@ struct FaultArgs {
 impl SimulateArgs {
     /// What a simulator needs of them.
     pub(crate) fn into_options(self) -> Options {
-        let Self { port, duration: _, truth, access_log, behind_tls, feed, service, blobs, log, login, faults } =
-            self;
+        let Self {
+            port,
+            duration: _,
+            truth,
+            access_log,
+            behind_tls,
+            feed,
+            service,
+            blobs,
+            log,
+            login,
+            faults,
+        } = self;
         Options {
             port,
             listing: ListingOptions {
