@@ -36,6 +36,9 @@ pub(crate) struct SimulateArgs {
     /// Print a line for each request to stderr
     #[arg(long)]
     pub(crate) access_log: bool,
+    /// Links lead to https, for something in front of it that ends TLS
+    #[arg(long)]
+    behind_tls: bool,
     #[command(flatten)]
     feed: FeedArgs,
     #[command(flatten)]
@@ -209,8 +212,19 @@ struct FaultArgs {
 impl SimulateArgs {
     /// What a simulator needs of them.
     pub(crate) fn into_options(self) -> Options {
-        let Self { port, duration: _, truth, access_log, feed, service, blobs, log, login, faults } =
-            self;
+        let Self {
+            port,
+            duration: _,
+            truth,
+            access_log,
+            behind_tls,
+            feed,
+            service,
+            blobs,
+            log,
+            login,
+            faults,
+        } = self;
         Options {
             port,
             listing: ListingOptions {
@@ -248,6 +262,7 @@ impl SimulateArgs {
             },
             truth,
             access_log,
+            behind_tls,
             clock: Arc::new(SystemClock),
         }
     }

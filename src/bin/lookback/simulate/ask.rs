@@ -5,8 +5,8 @@ use std::borrow::Cow;
 /// A request to an API, as far as it matters.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ask {
-    /// The host and port that the client spoke to.
-    pub(crate) host: String,
+    /// Scheme, host and port that the client spoke to.
+    pub(crate) origin: String,
     /// The path, as sent.
     pub(crate) path: String,
     /// The query, as sent.
@@ -32,13 +32,13 @@ impl Ask {
 
     /// The absolute URL of `path` at this host.
     pub(crate) fn at(&self, path: &str) -> String {
-        format!("http://{}{path}", self.host)
+        format!("{}{path}", self.origin)
     }
 
     /// The absolute URL that was asked for.
     pub(crate) fn url(&self) -> String {
         let mark = if self.query.is_empty() { "" } else { "?" };
-        format!("http://{}{}{mark}{}", self.host, self.path, self.query)
+        format!("{}{}{mark}{}", self.origin, self.path, self.query)
     }
 
     /// The absolute URL of the same with `name=value` in its query, in the place of what it has of
@@ -49,7 +49,7 @@ impl Ask {
         query.append_pair(name, value);
         // Spaces as the APIs write them, and dollars as people do.
         let query = query.finish().replace('+', "%20").replace("%24", "$");
-        format!("http://{}{}?{query}", self.host, self.path)
+        format!("{}{}?{query}", self.origin, self.path)
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_link_repeats_the_query_but_not_the_secret() {
         let ask = Ask {
-            host: "h:1".to_owned(),
+            origin: "http://h:1".to_owned(),
             path: "/p".to_owned(),
             query: "$top=5&key=k&at=old&x=a%20b".to_owned(),
             ..Default::default()

@@ -80,6 +80,8 @@ pub(crate) struct Options {
     pub(crate) truth: Option<PathBuf>,
     /// Whether to print a line for each request to stderr.
     pub(crate) access_log: bool,
+    /// Whether something in front of it ends TLS, so that its links lead to https.
+    pub(crate) behind_tls: bool,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -94,6 +96,7 @@ impl Default for Options {
             faults: FaultOptions::default(),
             truth: None,
             access_log: false,
+            behind_tls: false,
             clock: Arc::new(SystemClock),
         }
     }

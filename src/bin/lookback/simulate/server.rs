@@ -141,6 +141,7 @@ pub(super) struct Shared {
     world: Mutex<World>,
     truth_file: Mutex<Option<TruthFile>>,
     access_log: bool,
+    scheme: &'static str,
     addr: SocketAddr,
     /// The time.
     pub(super) clock: Arc<dyn Clock>,
@@ -154,7 +155,8 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     fn new(options: Options, addr: SocketAddr) -> io::Result<Self> {
-        let Options { feed, listing, login, faults, truth, access_log, clock, port: _ } = options;
+        let Options { feed, listing, login, faults, truth, access_log, behind_tls, clock, port: _ } =
+            options;
         let truth_file = match truth {
             None => None,
             Some(path) => {
@@ -165,6 +167,7 @@ impl Shared {
             world: Mutex::new(World::new(feed, listing, login, faults, clock.now())),
             truth_file: Mutex::new(truth_file),
             access_log,
+            scheme: if behind_tls { "https" } else { "http" },
             addr,
             clock,
         })
@@ -175,11 +178,11 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The host and port that a client spoke to.
-    fn host(&self, headers: &HeaderMap) -> String {
+    /// Scheme, host and port that a client spoke to.
+    fn origin(&self, headers: &HeaderMap) -> String {
         match text(headers, &header::HOST) {
-            "" => self.addr.to_string(),
-            host => host.to_owned(),
+            "" => format!("{}://{}", self.scheme, self.addr),
+            host => format!("{}://{host}", self.scheme),
         }
     }
 
@@ -311,7 +314,7 @@ async fn listing(
     let began = shared.clock.now();
     let given = |name| headers.contains_key(name).then(|| text(&headers, name).to_owned());
     let ask = Ask {
-        host: shared.host(&headers),
+        origin: shared.origin(&headers),
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
         authorization: given(&header::AUTHORIZATION),
@@ -358,7 +361,7 @@ fn token(
     body: &[u8],
 ) -> Response {
     let began = shared.clock.now();
-    let url = format!("http://{}{}", shared.host(&headers), uri.path());
+    let url = format!("{}{}", shared.origin(&headers), uri.path());
     let reply = shared.world().token(version, &url, body, began);
     shared.send(
         reply,

@@ -126,6 +126,18 @@ fn gzip_for_those_who_take_it() {
 }
 
 #[test]
+fn links_lead_to_https_where_something_in_front_ends_tls() {
+    for (behind_tls, scheme) in [(false, "http"), (true, "https")] {
+        let options = Options { behind_tls, ..Default::default() };
+        let simulator = Simulator::start(options).unwrap();
+        let head = "GET /api/v1/logs?limit=1 HTTP/1.1\r\nAuthorization: SSWS simulator-token";
+        let (head, _) = split(&exchange(&simulator, head, "").0);
+        let link = format!("link: <{scheme}://{}/api/v1/logs?", simulator.addr());
+        assert!(head.contains(&link), "{head}");
+    }
+}
+
+#[test]
 fn a_truncated_body_is_short_of_its_length() {
     let (simulator, _) = simulator();
     let token = bearer(&simulator);

@@ -117,8 +117,8 @@ fn reachable(range: TimeRange, oldest: Timestamp) -> Option<TimeRange> {
 fn context(ask: &Ask) -> String {
     let (first, rest) = ask.path[1..].split_once('/').unwrap_or_default();
     match first {
-        "v1.0" | "beta" => format!("http://{}/{first}/$metadata#{rest}", ask.host),
-        _ => format!("http://{}/$metadata#{rest}", ask.host),
+        "v1.0" | "beta" => format!("{}/{first}/$metadata#{rest}", ask.origin),
+        _ => format!("{}/$metadata#{rest}", ask.origin),
     }
 }
 

@@ -65,7 +65,7 @@ impl Client {
         let target = target.strip_prefix("http://127.0.0.1:1").unwrap_or(target);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let ask = Ask {
-            host: "127.0.0.1:1".to_owned(),
+            origin: "http://127.0.0.1:1".to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
             authorization: Some(authorization.to_owned()),
