@@ -12,6 +12,7 @@ use in_lookback::config::{Plan, Secret};
 use in_lookback::model::{Bucket, EventKey, IdHash, Now, Seen, Timestamp};
 use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Fetch, Reads, Step};
+use in_lookback::poll::progress::Beginning;
 use in_lookback::poll::tokens::Grant;
 
 /// The engine is asked so often for its next step.
@@ -28,7 +29,7 @@ pub fn drive(plan: Plan, moods: &[u8]) {
     let plan = Arc::new(plan);
     let mut now =
         Now { wall: Timestamp::from_secs(1_800_000_000), mono: Duration::from_secs(1_000) };
-    let progress = engine::first_progress(&plan.schedule, now);
+    let progress = engine::begin(&plan.schedule, &Beginning::First, now);
     let dedup = Dedup::new(engine::horizon(&plan.schedule, now.wall));
     let mut engine = Engine::new(Arc::clone(&plan), progress, dedup, 1, now);
     for step in 0..STEPS {
