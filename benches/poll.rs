@@ -111,9 +111,12 @@ fn bare(base: &str) {
     while let Some(url) = next.take() {
         let url = url::Url::parse(&url).expect("a URL");
         let (method, headers) = (Method::Get, Vec::new());
-        let spec = RequestSpec { method, url, headers, credential: None, payload: None };
+        let (credential, payload, is_login) = (None, None, false);
+        let spec = RequestSpec { method, url, headers, credential, payload, is_login };
         http.send(Ticket(0), &spec);
-        let Waited::Answered(_, Ok(response)) = http.wait(Duration::from_secs(60)) else { return };
+        let Waited::Answered(_, Ok(response)) = http.wait(Duration::from_secs(60), true) else {
+            return;
+        };
         let page = reader.page(&response, Timestamp::from_secs(0)).expect("a page");
         out.clear();
         for event in &page.events {

@@ -3,7 +3,7 @@
 //! The host's yes is not the end: what it took counts as handed over only when it had the time to
 //! store it, and a paused host stores nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ use crate::poll::Mark;
 
 /// Empty buffers kept for use again: fresh memory costs more than the copy into it.
 const SPARES_MAX: usize = 4;
+
+/// A larger buffer, of a record that was alone in it, is not kept.
+const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The host stores what it took within a quarter of a second, unless it is very busy.
 const SURELY_STORED: Duration = Duration::from_secs(1);
@@ -66,6 +69,9 @@ impl Settled {
 pub struct Handoff {
     queue: VecDeque<(Lot, Stage)>,
     ready_bytes: usize,
+    /// Of all lots: what waits to be committed.
+    unsettled_keys: usize,
+    unsettled_marks: usize,
     pending_records: u64,
     taken_total: u64,
     paused: Option<Duration>,
@@ -76,6 +82,8 @@ impl Handoff {
     /// Queues a lot.
     pub fn push(&mut self, lot: Lot) {
         self.ready_bytes += lot.bytes.len();
+        self.unsettled_keys += lot.keys.len();
+        self.unsettled_marks += lot.marks.len();
         self.queue.push_back((lot, Stage::Ready));
     }
 
@@ -98,7 +106,10 @@ impl Handoff {
             return;
         }
         match self.queue.back_mut() {
-            Some((last, _)) if last.tag.is_none() => last.marks.extend(marks),
+            Some((last, _)) if last.tag.is_none() => {
+                self.unsettled_marks += marks.len();
+                last.marks.extend(marks);
+            }
             _ => self.push(Lot { marks, ..Lot::default() }),
         }
     }
@@ -108,9 +119,21 @@ impl Handoff {
         self.ready_bytes
     }
 
+    /// Events and steps of progress that have not settled yet.
+    pub fn unsettled(&self) -> (usize, usize) {
+        (self.unsettled_keys, self.unsettled_marks)
+    }
+
     /// Records handed over, not yet settled.
     pub fn pending_records(&self) -> u64 {
         self.pending_records
+    }
+
+    /// The events, and the blobs, that do not count as handed over yet.
+    pub fn pending(&self) -> HashSet<EventKey> {
+        let lots = || self.queue.iter().map(|(lot, _)| lot);
+        let blobs = lots().flat_map(|lot| lot.marks.iter().filter_map(Mark::fetched));
+        lots().flat_map(|lot| lot.keys.iter().copied()).chain(blobs).collect()
     }
 
     /// An empty buffer.
@@ -149,7 +172,7 @@ impl Handoff {
             self.pending_records += pending;
         }
         bytes.clear();
-        if self.spares.len() < SPARES_MAX {
+        if self.spares.len() < SPARES_MAX && bytes.capacity() <= SPARE_BYTES_MAX {
             self.spares.push(bytes);
         }
     }
@@ -201,6 +224,7 @@ impl Handoff {
     pub fn clear(&mut self) {
         self.queue.clear();
         self.ready_bytes = 0;
+        (self.unsettled_keys, self.unsettled_marks) = (0, 0);
         self.pending_records = 0;
     }
 
@@ -233,6 +257,8 @@ impl Handoff {
             if matches!(stage, Stage::Taken { .. }) && lot.tag.is_none() {
                 self.pending_records -= lot.records;
             }
+            self.unsettled_keys -= lot.keys.len();
+            self.unsettled_marks -= lot.marks.len();
             done.keys.extend(lot.keys);
             done.marks.extend(lot.marks);
         }
@@ -276,7 +302,9 @@ mod tests {
         take(&mut handoff, SECOND);
         assert_eq!(handoff.settles_at(SECOND * 5), Some(SECOND * 6));
         assert!(handoff.settle(SECOND * 5, SECOND * 5).is_empty());
+        assert_eq!(handoff.unsettled(), (1, 0));
         assert_eq!(handoff.settle(SECOND * 6, SECOND * 5).keys, [key(1)]);
+        assert_eq!(handoff.unsettled(), (0, 0));
     }
 
     #[test]
@@ -330,6 +358,17 @@ mod tests {
         }
         assert_eq!(handoff.settle_stored(2).keys, [key(1), key(2)]);
         assert_eq!(handoff.pending_records(), 1);
+    }
+
+    #[test]
+    fn a_buffer_that_one_huge_record_needed_is_not_kept() {
+        let mut handoff = Handoff::default();
+        for bytes in [vec![0; SPARE_BYTES_MAX + 1], vec![0; 10]] {
+            handoff.push(Lot { bytes, records: 1, ..Lot::default() });
+            take(&mut handoff, SECOND);
+        }
+        assert!((10..=SPARE_BYTES_MAX).contains(&handoff.spare().capacity()));
+        assert_eq!(handoff.spare().capacity(), 0);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! blocking client cannot be interrupted, and a stalled server would hold up the host's shutdown
 //! for as long as a request may take. Requests make headway only while [`Http::wait`] runs.
 
+use std::io::Read as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::api::definition::Method;
@@ -26,8 +28,17 @@ const REDIRECTS_MAX: usize = 5;
 /// Buffers are kept up to this many bytes, all together.
 const KEPT_BUFFER_MAX: usize = 16 * 1024 * 1024;
 
+/// A larger PEM file holds nothing that could be used.
+const PEM_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// So much of a body may come in while another is larger: of several under way, one at a time is.
+const BODY_SHARE_MAX: usize = 2 * 1024 * 1024;
+
 /// A longer header of an answer is an error.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// So much is shown of a header's name.
+const HEADER_NAME_SHOWN: usize = 80;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +88,9 @@ struct Raw {
     headers: Headers,
     gzip: bool,
     body: Vec<u8>,
+    is_login: bool,
+    /// Held as long as the body is, if it is large.
+    _large: Option<OwnedSemaphorePermit>,
 }
 
 /// An HTTP client. Dropping it drops what is under way: it has no thread of its own.
@@ -85,6 +99,8 @@ pub struct Http {
     clients: Clients,
     wake: Arc<Notify>,
     max_page: usize,
+    /// Whoever has it may have a large body.
+    large: Arc<Semaphore>,
     buffers: Buffers,
     inflater: inflate::Inflater,
     runtime: tokio::runtime::Runtime,
@@ -109,6 +125,7 @@ impl Http {
             clients: Clients::new(options)?,
             wake,
             max_page: options.max_page,
+            large: Arc::new(Semaphore::new(1)),
             buffers: Buffers::default(),
             inflater: inflate::Inflater::new(),
             runtime,
@@ -119,13 +136,18 @@ impl Http {
     /// be sent at all.
     pub fn send(&mut self, ticket: Ticket, spec: &RequestSpec) {
         let request = self.clients.request(spec);
-        let (wire, max_page) = (self.buffers.smallest(), self.max_page);
+        let wire = if spec.is_login { Vec::new() } else { self.buffers.smallest() };
+        let (max_page, is_login) = (self.max_page, spec.is_login);
+        let large = Arc::clone(&self.large);
         // A redirect would lose a credential in the query, or repeat it who knows where.
         let in_query =
             matches!(&spec.credential, Some(Credential { place: Placement::Query(_), .. }));
         let exchange = MAY_FOLLOW.scope(!in_query, async move {
             match request {
-                Ok(request) => (ticket, exchange(request, wire, max_page).await),
+                Ok(request) => {
+                    let raw = exchange(request, wire, max_page, &large).await;
+                    (ticket, raw.map(|raw| Raw { is_login, ..raw }))
+                }
                 Err(error) => (ticket, Err(error)),
             }
         });
@@ -138,17 +160,22 @@ impl Http {
         self.under_way.len()
     }
 
-    /// Waits for an answer, a wake-up, or the end of the time; the wake-up wins.
+    /// Waits for an answer (if `may_answer`), a wake-up, or the end of the time; the wake-up wins.
+    ///
+    /// An answer that has to wait holds no more memory than it has come with over the wire.
     ///
     /// # Panics
     /// If a request did.
-    pub fn wait(&mut self, at_most: Duration) -> Waited {
+    pub fn wait(&mut self, at_most: Duration, may_answer: bool) -> Waited {
         let (under_way, wake) = (&mut self.under_way, &self.wake);
         let answered = self.runtime.block_on(async {
             let answered = async {
-                match under_way.join_next().await {
-                    Some(answered) => answered,
-                    None => std::future::pending().await,
+                match may_answer {
+                    true => match under_way.join_next().await {
+                        Some(answered) => answered,
+                        None => std::future::pending().await,
+                    },
+                    false => std::future::pending().await,
                 }
             };
             tokio::select! {
@@ -171,9 +198,11 @@ impl Http {
     fn inflate(&mut self, raw: Raw) -> Result<Response, HttpError> {
         let received_bytes = raw.body.len();
         let body = if raw.gzip {
-            let mut page = self.buffers.largest();
+            let mut page = if raw.is_login { Vec::new() } else { self.buffers.largest() };
             let inflated = self.inflater.gunzip(&raw.body, &mut page, self.max_page);
-            self.buffers.keep(raw.body);
+            if !raw.is_login {
+                self.buffers.keep(raw.body);
+            }
             inflated?;
             page
         } else {
@@ -282,6 +311,7 @@ async fn exchange(
     request: reqwest::RequestBuilder,
     mut body: Vec<u8>,
     max_page: usize,
+    large: &Arc<Semaphore>,
 ) -> Result<Raw, HttpError> {
     let mut response = request.send().await.map_err(transport)?;
     let headers = response.headers();
@@ -295,18 +325,23 @@ async fn exchange(
     for (name, value) in headers {
         // What is left out could have been the link to the next page.
         if value.len() > HEADER_BYTES_MAX {
-            return Err(HttpError::Header(name.to_string()));
+            return Err(HttpError::Header(name.as_str().chars().take(HEADER_NAME_SHOWN).collect()));
         }
         kept.push(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
     }
     let status = response.status().as_u16();
+    let mut permit = None;
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > max_page {
+        let len = body.len() + chunk.len();
+        if len > max_page {
             return Err(HttpError::TooLarge(max_page));
+        }
+        if len > BODY_SHARE_MAX && permit.is_none() {
+            permit = Arc::clone(large).acquire_owned().await.ok();
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Raw { status, headers: kept, gzip, body })
+    Ok(Raw { status, headers: kept, gzip, body, is_login: false, _large: permit })
 }
 
 /// The innermost cause, without the URL: a next link may carry a token.
@@ -325,14 +360,18 @@ fn transport(error: reqwest::Error) -> HttpError {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let cause: String = cause.to_string().chars().take(200).collect();
+    // It may quote the server, a name in its certificate for one.
+    let cause: String = cause.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
     HttpError::Transport(format!("{kind} ({cause})"))
 }
 
 /// For plain http. It is spoken with this machine only, so never through a proxy, not even the
-/// environment's; and it needs none of the system's certificates, which not every machine has.
+/// environment's, and never by what a resolver says of `localhost`; and it needs none of the system's
+/// certificates, which not every machine has.
 fn plain_client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
-    build(with_own_files(options, client(options).no_proxy().tls_certs_only([]))?)
+    let here: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+    let builder = client(options).no_proxy().resolve_to_addrs("localhost", &here);
+    build(with_own_files(options, builder.tls_certs_only([]))?)
 }
 
 fn tls_client(options: &HttpOptions) -> Result<reqwest::Client, ConfigError> {
@@ -407,10 +446,20 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ConfigError
 }
 
 fn read(property: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path).map_err(|error| {
-        let problem = format!("'{}' cannot be read: {error}", path.display());
-        ConfigError::new(property, problem, "set the path of a readable file")
-    })
+    let mut bytes = Vec::new();
+    let limit = PEM_BYTES_MAX as u64 + 1;
+    let read = std::fs::File::open(path).and_then(|it| it.take(limit).read_to_end(&mut bytes));
+    let bad = |problem: String, mend: &str| {
+        let problem = format!("'{}' {problem}", path.display());
+        Err(ConfigError::new(property, problem, mend))
+    };
+    match read {
+        Err(error) => bad(format!("cannot be read: {error}"), "set the path of a readable file"),
+        Ok(len) if len > PEM_BYTES_MAX => {
+            bad(format!("is larger than {PEM_BYTES_MAX} bytes"), "set the path of a smaller file")
+        }
+        Ok(_) => Ok(bytes),
+    }
 }
 
 /// Follows redirects on the host that was asked, and to no other.

@@ -41,7 +41,7 @@ const BEHIND: &[(&str, &[&str])] = &[
     ("libdeflater", &["inflate.rs"]),
     ("flate2", &["inflate.rs"]),
     ("libc", &["host/"]),
-    ("memchr", &["json/"]),
+    ("memchr", &["inflate.rs", "json/"]),
 ];
 
 /// Reading a clock, and sleeping.
@@ -258,6 +258,76 @@ fn the_header_of_the_library_tells_every_module() {
     }
 }
 
+/// Documents that back each promise with a test.
+const PROMISES: &[&str] = &["SECURITY.md", "docs/guarantees.md"];
+
+/// A name in backticks that can only be a test's: with its module, or too long for anything else.
+fn test_names(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(|name| {
+        let is_path = name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_:".contains(&b));
+        let is_long = name.matches('_').count() >= 4 && !name.starts_with("lookback_");
+        is_path && (name.contains("::") || is_long)
+    })
+}
+
+/// The tests of a file.
+fn tests_in(text: &str) -> BTreeSet<&str> {
+    let after = text.split("#[test]").skip(1);
+    after.filter_map(|rest| rest.split("fn ").nth(1)?.split(['(', '<']).next()).collect()
+}
+
+#[test]
+fn every_test_that_backs_a_promise_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    all_rust_files(&root.join("src"), &mut files);
+    all_rust_files(&root.join("tests"), &mut files);
+    let read = |path: &PathBuf| (path.clone(), fs::read_to_string(path).expect("readable"));
+    let files: Vec<(PathBuf, String)> = files.iter().map(read).collect();
+    let tests: Vec<(&PathBuf, BTreeSet<&str>)> =
+        files.iter().map(|(path, text)| (path, tests_in(text))).collect();
+    let exists = |name: &str| {
+        let (module, name) = name.rsplit_once("::").unwrap_or(("", name));
+        let module = module.rsplit("::").next().unwrap_or_default();
+        let is_in = |path: &Path| {
+            module.is_empty()
+                || path.iter().any(|part| part.to_string_lossy().trim_end_matches(".rs") == module)
+        };
+        tests.iter().any(|(path, tests)| is_in(path) && tests.contains(name))
+    };
+    let mut found = Vec::new();
+    for document in PROMISES {
+        // A document that is not there promises nothing.
+        let Ok(text) = fs::read_to_string(root.join(document)) else { continue };
+        let missing = test_names(&text).filter(|name| !exists(name));
+        found.extend(missing.map(|name| format!("{document} names {name}")));
+    }
+    none("a promise is backed by a test that exists", found);
+    let security = fs::read_to_string(root.join("SECURITY.md")).expect("readable");
+    assert!(test_names(&security).count() > 20, "the tests in SECURITY.md are found");
+}
+
+fn all_rust_files(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            all_rust_files(&path, files);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+#[test]
+fn names_of_tests_are_told_from_other_words() {
+    let text = "`tls_client_key_file`, `origin::a_b` and `a_name_that_is_long`, \
+        `lookback_last_success_timestamp_seconds`, `crate::Type`";
+    assert_eq!(test_names(text).collect::<Vec<_>>(), ["origin::a_b", "a_name_that_is_long"]);
+}
+
 #[test]
 fn imports_are_read_as_they_are_written() {
     assert_eq!(imports("use crate::model::{Now, TimeRange};"), ["model"]);
@@ -276,4 +346,36 @@ fn the_readme_shows_the_command_that_ci_runs() {
     let command = ci.lines().last().expect("a command");
     let readme = fs::read_to_string(root.join("README.md")).expect("readable");
     assert!(readme.lines().any(|line| line == command), "README.md must contain:\n{command}");
+}
+
+/// The files that the tables of limits name, in the last column of each row.
+fn files_with_limits() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("readable");
+    let section = text.split("\n## ").find(|section| section.starts_with("Limits\n"));
+    let rows = section.expect("a section on limits").lines().filter(|line| line.ends_with(" |"));
+    let last = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    let files = last.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned);
+    files.collect()
+}
+
+#[test]
+fn every_limit_stands_in_the_table_of_limits() {
+    let files = files_with_limits();
+    assert!(files.len() > 20, "the tables are read");
+    let (sources, mut found) = (sources(), Vec::new());
+    for file in &files {
+        if !sources.iter().any(|source| source.path == *file) {
+            found.push(format!("src/{file} is named, and is not there"));
+        }
+    }
+    let is_limit = |line: &str| {
+        let name = line.trim_start_matches("pub ").strip_prefix("const ")?.split(':').next()?;
+        name.ends_with("_MAX").then(|| name.to_owned())
+    };
+    for source in sources.iter().filter(|it| it.is_library() && !files.contains(&it.path)) {
+        let limits = source.code().filter_map(|(_, line)| is_limit(line));
+        found.extend(limits.map(|name| format!("{name} of src/{} is in no table", source.path)));
+    }
+    none("the Limits of ARCHITECTURE.md name every file with a limit", found);
 }

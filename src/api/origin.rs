@@ -29,6 +29,13 @@ impl fmt::Display for Origin {
     }
 }
 
+/// An address as an error may quote it: without what stands before an `@` or behind a `?`, where people
+/// put credentials.
+fn harmless(text: &str) -> &str {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    text.rsplit('@').next().unwrap_or_default()
+}
+
 /// Whether what is sent there stays on this machine.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -44,15 +51,16 @@ pub fn is_loopback(url: &Url) -> bool {
 /// # Errors
 /// If it is no URL, neither https nor (to a loopback address) http, or carries a user name.
 pub fn endpoint(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("'{text}' is no URL ({error})"))?;
+    let shown = harmless(text);
+    let url = Url::parse(text).map_err(|error| format!("'{shown}' is no URL ({error})"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL carries credentials".to_owned());
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
-        "http" => Err(format!("'{text}' would send credentials unencrypted")),
-        other => Err(format!("expected https, found '{other}' in '{text}'")),
+        "http" => Err(format!("'{shown}' would send credentials unencrypted")),
+        other => Err(format!("expected https, found '{other}' in '{shown}'")),
     }
 }
 
@@ -77,15 +85,70 @@ mod tests {
 
     #[test]
     fn plain_http_goes_to_loopback_only() {
-        for ok in
-            ["https://a.example", "http://127.0.0.1:8080", "http://[::1]", "http://localhost:1"]
-        {
-            assert!(endpoint(ok).is_ok(), "{ok}");
+        // What it is taken for, where it is not plain.
+        for (ok, host) in [
+            ("https://a.example", "a.example"),
+            ("http://127.0.0.1:8080", "127.0.0.1"),
+            ("http://127.8.9.1", "127.8.9.1"),
+            ("http://0x7f.1", "127.0.0.1"),
+            ("http://2130706433", "127.0.0.1"),
+            ("http://127.0.0.1.", "127.0.0.1"),
+            ("http://[::1]", "[::1]"),
+            ("http://localhost:1", "localhost"),
+            ("HTTP://LOCALHOST", "localhost"),
+            ("http://ｌocalhost", "localhost"),
+            ("http:localhost", "localhost"),
+            ("http://localhost\\@evil.example", "localhost"),
+            ("http://local\thost", "localhost"),
+        ] {
+            assert_eq!(endpoint(ok).unwrap().host_str(), Some(host), "{ok}");
         }
-        for bad in
-            ["http://a.example", "http://127.0.0.1.nip.io", "ftp://a", "https://u:p@a.example", "x"]
-        {
+        for bad in [
+            "http://a.example",
+            "http://localhost.evil.example",
+            "http://localhost.",
+            "http://127.0.0.1.nip.io",
+            "http://127.0.0.1\n.nip.io",
+            "http://evil.example\\@localhost",
+            "http://localhost@evil.example",
+            "http://localhost:80@evil.example",
+            "http://@evil.example",
+            "http://u@localhost",
+            "http://loca1host",
+            "http://xn--lcalhost-x8e",
+            "http://0.0.0.0",
+            "http://[::]",
+            "http://[::ffff:127.0.0.1]",
+            "http://[::ffff:10.0.0.1]",
+            "http://10.0.0.1",
+            "http://0xa.1",
+            "http://169.254.169.254",
+            "//localhost",
+            "localhost",
+            "ftp://localhost",
+            "file:///localhost",
+            "unix:/run/api.sock",
+            "https://u:p@a.example",
+            "https://",
+            "x",
+            "",
+        ] {
             assert!(endpoint(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_does_not_quote_what_may_be_a_credential() {
+        for bad in [
+            "http://u:hunter2@a.example/",
+            "https://u:hunter2@a b/",
+            "u:hunter2@a.example",
+            "http://a.example/?key=hunter2",
+            "https://a b/#hunter2",
+            "ftp://hunter2@a.example?hunter2",
+        ] {
+            let error = endpoint(bad).unwrap_err();
+            assert!(!error.contains("hunter"), "{error}");
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct RequestSpec {
     pub credential: Option<Credential>,
     /// What a POST sends.
     pub payload: Option<Payload>,
+    /// Whether the answer holds a token: then no buffer of the exchange is kept for later.
+    pub is_login: bool,
 }
 
 /// What proves who asks, and where it is put.
@@ -75,6 +77,15 @@ pub fn without_query(url: &Url) -> String {
     shown.set_query(None);
     shown.set_fragment(None);
     shown.into()
+}
+
+/// The same, and of a URL whose path quotes the secret it is asked with, the host only.
+pub fn shown(url: &Url, secret: Option<&Secret>) -> String {
+    let mut shown = url.clone();
+    if secret.is_some_and(|secret| secret.is_quoted_in(url.path())) {
+        shown.set_path("");
+    }
+    without_query(&shown)
 }
 
 /// A page of a walk.
@@ -139,7 +150,14 @@ impl Requests<'_> {
         }
         let headers = headers(&request.headers, &values)?;
         let method = request.method;
-        self.finish(RequestSpec { method, url, headers, credential: None, payload })
+        self.finish(RequestSpec {
+            method,
+            url,
+            headers,
+            credential: None,
+            payload,
+            is_login: false,
+        })
     }
 
     /// The request for a blob.
@@ -149,7 +167,8 @@ impl Requests<'_> {
     pub fn blob(&self, link: &Url) -> Result<RequestSpec, String> {
         let headers = headers(&self.definition.request.headers, self.values)?;
         let (method, url) = (Method::Get, link.clone());
-        self.finish(RequestSpec { method, url, headers, credential: None, payload: None })
+        let (credential, payload, is_login) = (None, None, false);
+        self.finish(RequestSpec { method, url, headers, credential, payload, is_login })
     }
 
     /// A request without a range.
@@ -165,7 +184,8 @@ impl Requests<'_> {
         let values = self.values_of(part, None);
         let url = self.url(&call.path, call.query.iter(), &values)?;
         let headers = headers(&self.definition.request.headers, &values)?;
-        self.finish(RequestSpec { method, url, headers, credential: None, payload: None })
+        let (credential, payload, is_login) = (None, None, false);
+        self.finish(RequestSpec { method, url, headers, credential, payload, is_login })
     }
 
     /// Adds what every request carries, unless a link carries it already.
@@ -256,19 +276,33 @@ pub fn set_query(url: &mut Url, name: &str, value: &str) {
     url.set_query(Some(&query));
 }
 
-/// The parameters of a query, less those of a name, however that is spelt: what may be kept of a
-/// link that echoes a key.
+/// The parameters of a query, less those of a name, however that is spelt.
 pub fn without_parameter(url: &Url, name: &str) -> Url {
+    without(url, |found, _| found == name)
+}
+
+/// A link without the credential that it may echo, by the parameter's name or by its value: it is put
+/// where it belongs when the link is asked for.
+pub fn without_credential(url: &Url, place: &Placement, value: &Secret) -> Url {
+    without(url, |name, found| {
+        // A short one could be anything's value.
+        let echoes = value.expose() == found && value.is_quoted_in(found);
+        echoes || matches!(place, Placement::Query(key) if key == name)
+    })
+}
+
+/// The parameters of a query, less those of a name and value.
+fn without(url: &Url, is_it: impl Fn(&str, &str) -> bool) -> Url {
     let mut url = url.clone();
     let query = url.query().unwrap_or_default().to_owned();
-    let is_named = |pair: &&str| {
+    let is_it = |pair: &&str| {
         let mut decoded = url::form_urlencoded::parse(pair.as_bytes());
-        decoded.next().is_some_and(|(found, _)| found == name)
+        decoded.next().is_some_and(|(name, value)| is_it(&name, &value))
     };
-    if !query.split('&').any(|pair| is_named(&pair)) {
+    if !query.split('&').any(|pair| is_it(&pair)) {
         return url;
     }
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_named(pair)).collect();
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_it(pair)).collect();
     url.set_query((!kept.is_empty()).then(|| kept.join("&")).as_deref());
     url
 }
@@ -396,8 +430,17 @@ window: 1h
             headers: vec![],
             credential: Some(Credential { place: Placement::Header("a".to_owned()), value }),
             payload: None,
+            is_login: false,
         };
         assert_eq!(format!("{spec:?}"), "GET https://a.example/x");
+    }
+
+    #[test]
+    fn a_path_that_quotes_the_credential_is_not_shown() {
+        let link = Url::parse("https://a.example/next/hunter22?x=1").unwrap();
+        let shown = |secret: &str| shown(&link, Some(&Secret::new(secret.to_owned())));
+        assert_eq!(shown("hunter22"), "https://a.example/");
+        assert_eq!(shown("another"), "https://a.example/next/hunter22");
     }
 
     #[test]
@@ -406,5 +449,17 @@ window: 1h
         set_query(&mut url, "key", "n&w");
         assert_eq!(url.as_str(), "https://a.example/?b=%20&key=n%26w");
         assert_eq!(without_parameter(&url, "key").as_str(), "https://a.example/?b=%20");
+    }
+
+    #[test]
+    fn a_credential_that_a_link_echoes_is_taken_out_by_name_and_by_value() {
+        let link = Url::parse("https://a.example/?k=old&b=%20&access_token=hunter%322").unwrap();
+        let token = Secret::new("hunter22".to_owned());
+        for (place, left) in [
+            (Placement::Query("k".to_owned()), "https://a.example/?b=%20"),
+            (Placement::Header("Authorization".to_owned()), "https://a.example/?k=old&b=%20"),
+        ] {
+            assert_eq!(without_credential(&link, &place, &token).as_str(), left);
+        }
     }
 }

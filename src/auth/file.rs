@@ -22,15 +22,35 @@ pub(super) fn secret(property: &str, source: &SecretSource) -> Result<Secret, Co
     }
 }
 
-/// What is wrong with a file's permissions, if others than its owner and group may read it.
+/// What others than a file's owner and group may do with it.
+const READ: u32 = 0o004;
+const WRITE: u32 = 0o002;
+
+/// What is wrong with the permissions of a file with a secret, if others than its owner and group may
+/// read or write it.
 pub(super) fn exposed(property: &str, path: &Path) -> Option<String> {
+    open_to_others(property, path, READ | WRITE, "640")
+}
+
+/// What is wrong with the permissions of a file that says where credentials go, if others than its owner
+/// and group may write it.
+pub(super) fn writable(property: &str, path: &Path) -> Option<String> {
+    open_to_others(property, path, WRITE, "644")
+}
+
+fn open_to_others(property: &str, path: &Path, but: u32, mend: &str) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
 
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let verb = match mode & but {
+        0 => return None,
+        open if open & WRITE != 0 => "written",
+        _ => "read",
+    };
     let path = path.display();
-    (mode & 0o004 != 0).then(|| {
-        format!("property '{property}': '{path}' can be read by everybody on this machine (mode {mode:o}); run chmod 640 on it")
-    })
+    Some(format!(
+        "property '{property}': '{path}' can be {verb} by everybody on this machine (mode {mode:o}); run chmod {mend} on it"
+    ))
 }
 
 /// The text of a file.

@@ -41,5 +41,6 @@ fn request(oauth: &OAuth, proof: &[(&str, &str)]) -> RequestSpec {
         headers: Vec::new(),
         credential: None,
         payload: Some(Payload { content_type: FORM, text: Secret::new(form) }),
+        is_login: true,
     }
 }

@@ -32,5 +32,6 @@ pub(super) fn request(oauth: &OAuth) -> RequestSpec {
         headers: vec![("Metadata".to_owned(), "true".to_owned())],
         credential: None,
         payload: None,
+        is_login: true,
     }
 }

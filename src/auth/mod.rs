@@ -18,7 +18,7 @@ pub use answer::grant;
 use crate::api::RequestSpec;
 use crate::api::page::{Failure, FailureKind};
 use crate::config::plan::{Login, OAuth, Proof, SecretSource};
-use crate::config::{ConfigError, Secret};
+use crate::config::{ConfigError, Plan, Secret};
 use crate::model::Timestamp;
 use crate::poll::tokens::Grant;
 
@@ -34,7 +34,12 @@ pub enum Acquire {
     /// Here it is.
     Granted(Grant),
     /// Send this; [`grant`] finds the token in the answer.
-    Ask(Box<RequestSpec>),
+    Ask {
+        /// The request.
+        spec: Box<RequestSpec>,
+        /// The secret or assertion in it, if there is one.
+        proof: Option<Secret>,
+    },
 }
 
 /// Goes for a token as far as it can be done without the network.
@@ -48,7 +53,7 @@ pub fn acquire(login: &Login, now: Timestamp) -> Result<Acquire, Failure> {
         Login::Basic { user, secret } => {
             basic(user.as_deref(), secret).map(|token| granted(token, secret))
         }
-        Login::OAuth(oauth) => ask(oauth, now).map(|spec| Acquire::Ask(Box::new(spec))),
+        Login::OAuth(oauth) => ask(oauth, now),
     };
     acquired.map_err(|error| Failure {
         kind: FailureKind::Transient,
@@ -71,23 +76,37 @@ pub fn check(login: &Login) -> Result<(), ConfigError> {
     }
 }
 
-/// The files with a secret that others on this machine can read: the property, and what is wrong.
-pub fn exposed(login: &Login) -> Vec<String> {
+/// What others on this machine can do and should not: read or write a file with a secret, or write the
+/// file that says where secrets are sent. The property, and what is wrong.
+pub fn exposed(plan: &Plan) -> Vec<String> {
+    let login = plan.access.as_ref().and_then(|access| exposed_login(&access.login));
+    let tls = plan.http.tls_client.as_ref();
+    let tls = tls.and_then(|(_, key)| file::exposed("tls_client_key_file", key));
+    let authorities = plan.http.tls_ca_file.as_ref();
+    let authorities = authorities.and_then(|path| file::writable("tls_ca_file", path));
+    let definition = plan.definition_file.as_ref();
+    let definition = definition.and_then(|path| file::writable("api", path));
+    [login, tls, authorities, definition].into_iter().flatten().collect()
+}
+
+fn exposed_login(login: &Login) -> Option<String> {
     let source = |property, source: &SecretSource| match source {
         SecretSource::Value(_) => None,
         SecretSource::File(path) => file::exposed(property, path),
     };
-    let found = match login {
+    match login {
         Login::Fixed(secret) | Login::Basic { user: None, secret } => source("token_file", secret),
         Login::Basic { user: Some(_), secret } => source("client_secret_file", secret),
         Login::OAuth(oauth) => match &oauth.proof {
             Proof::Secret(secret) => source("client_secret_file", secret),
+            Proof::Certificate { certificate, key } if certificate == key => {
+                file::exposed("certificate_file", key)
+            }
             Proof::Certificate { key, .. } => file::exposed("certificate_key_file", key),
             Proof::Federated(path) => file::exposed("federated_token_file", path),
             Proof::Metadata => None,
         },
-    };
-    found.into_iter().collect()
+    }
 }
 
 fn granted(token: Secret, source: &SecretSource) -> Acquire {
@@ -125,21 +144,24 @@ fn basic(user: Option<&str>, source: &SecretSource) -> Result<Secret, ConfigErro
     Ok(Secret::new(STANDARD.encode(pair.as_bytes())))
 }
 
-fn ask(oauth: &OAuth, now: Timestamp) -> Result<RequestSpec, ConfigError> {
-    Ok(match &oauth.proof {
+fn ask(oauth: &OAuth, now: Timestamp) -> Result<Acquire, ConfigError> {
+    let (spec, proof) = match &oauth.proof {
         Proof::Secret(source) => {
-            form::with_secret(oauth, &file::secret("client_secret_file", source)?)
+            let secret = file::secret("client_secret_file", source)?;
+            (form::with_secret(oauth, &secret), Some(secret))
         }
         Proof::Certificate { certificate, key } => {
-            let signer = assertion::Signer::load(certificate, key)?;
-            form::with_assertion(oauth, &signer.assertion(oauth, now)?)
+            let assertion = assertion::Signer::load(certificate, key)?.assertion(oauth, now)?;
+            (form::with_assertion(oauth, &assertion), Some(assertion))
         }
         Proof::Federated(path) => {
             let source = SecretSource::File(path.clone());
-            form::with_assertion(oauth, &file::secret("federated_token_file", &source)?)
+            let token = file::secret("federated_token_file", &source)?;
+            (form::with_assertion(oauth, &token), Some(token))
         }
-        Proof::Metadata => metadata::request(oauth),
-    })
+        Proof::Metadata => (metadata::request(oauth), None),
+    };
+    Ok(Acquire::Ask { spec: Box::new(spec), proof })
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn value(text: &str) -> SecretSource {
 
 fn asked(login: &Login) -> RequestSpec {
     match acquire(login, NOW).unwrap() {
-        Acquire::Ask(spec) => *spec,
+        Acquire::Ask { spec, .. } => *spec,
         Acquire::Granted(_) => panic!("nothing is to be asked"),
     }
 }

@@ -91,7 +91,7 @@ fn basic(raw: &Raw, definition: &Definition) -> Result<Login, ConfigError> {
     if apart {
         let user = client_id(raw)?;
         if user.contains(':') {
-            let problem = format!("found '{user}', but a user's name in HTTP basic has no colon");
+            let problem = "holds a colon, which a user's name in HTTP basic has not";
             return Err(ConfigError::new("client_id", problem, "set the name alone"));
         }
         let secret = secret(raw, "client_secret", "client_secret_file");
@@ -359,7 +359,7 @@ window: 1h
             ("kind: basic", &[("token", "hunter2")], "token", "user:password"),
             ("kind: basic", &[("token", "me:hunter2"), WAYS[0]], "token", "two ways"),
             ("kind: basic", &[WAYS[0]], "client_id", "is missing"),
-            ("kind: basic", &[WAYS[0], ("client_id", "a:b")], "client_id", "colon"),
+            ("kind: basic", &[WAYS[0], ("client_id", "a:hunter2")], "client_id", "colon"),
             ("kind: basic", &[WAYS[2]], "token", "is missing"),
         ] {
             let error = tried(&definition(auth), set).unwrap_err();

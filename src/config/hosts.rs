@@ -43,7 +43,12 @@ impl<'a> Hosts<'a> {
     /// The API's address.
     pub(super) fn base_url(&self) -> Result<Url, ConfigError> {
         let own = self.own.and_then(|own| own.base_url.as_ref());
-        self.endpoint("base_url", own.unwrap_or(&self.definition.base_url))
+        let url = self.endpoint("base_url", own.unwrap_or(&self.definition.base_url))?;
+        if url.query().is_some() || url.fragment().is_some() {
+            let problem = "has a query or a fragment, which no request would carry";
+            return Err(ConfigError::new("base_url", problem, "set scheme, host and path alone"));
+        }
+        Ok(url)
     }
 
     /// The login service's address; `global` is the one of the global cloud.

@@ -17,7 +17,7 @@ pub fn plan(lookup: impl Fn(&str) -> Option<String>) -> Result<Plan, ConfigError
         ConfigError::new("api", "is missing", mend)
     })?;
     let definition = definition(api.trim())?;
-    let raw = Raw::collect(definition.parameters.keys().map(String::as_str), lookup);
+    let raw = Raw::collect(definition.parameters.keys().map(String::as_str), lookup)?;
     Plan::new(&raw, definition)
 }
 

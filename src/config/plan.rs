@@ -19,6 +19,8 @@ use crate::model::Timestamp;
 pub struct Plan {
     /// The API.
     pub definition: Definition,
+    /// The file that the definition is in, unless it is built in.
+    pub definition_file: Option<PathBuf>,
     /// The source's name.
     pub source: String,
     /// Whose hosts are asked.
@@ -230,6 +232,14 @@ impl Plan {
             if self.http.tls_verify { "on" } else { "off" },
             self.db.display(),
         )
+    }
+}
+
+impl HttpOptions {
+    /// What is wrong with them, though the user wants it so.
+    pub fn warning(&self) -> Option<String> {
+        let warning = "property 'tls_verify' is off: whoever is on the network can read credentials and records, and forge them; set tls_ca_file instead";
+        (self.tls && !self.tls_verify).then(|| warning.to_owned())
     }
 }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::keys;
+use super::{ConfigError, keys};
+
+/// The longest value that is read.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 /// The properties that were set.
 #[derive(Clone, Default)]
@@ -13,19 +16,26 @@ pub struct Raw {
 
 impl Raw {
     /// Asks `lookup` for every property of the table, then for the ones named in `more`.
+    ///
+    /// # Errors
+    /// A value that is too long.
     pub fn collect<'n>(
         more: impl IntoIterator<Item = &'n str>,
         mut lookup: impl FnMut(&str) -> Option<String>,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
         let table = keys::KEYS.iter().map(|key| key.name);
         let planned = keys::PLANNED.iter().copied();
         let mut values = BTreeMap::new();
         for name in table.chain(planned).chain(more) {
             if let Some(value) = lookup(name) {
+                if value.len() > VALUE_BYTES_MAX {
+                    let (found, mend) = (value.len(), "write less than 64 KB");
+                    return Err(ConfigError::new(name, format!("is {found} bytes long"), mend));
+                }
                 values.insert(name.to_owned(), value);
             }
         }
-        Self { values }
+        Ok(Self { values })
     }
 
     /// What was set, if it was and is not blank.
@@ -72,6 +82,14 @@ mod tests {
         let shown = format!("{raw:?}");
         assert!(!shown.contains("hunter"), "{shown}");
         assert!(shown.contains("contoso"), "{shown}");
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_refused_and_not_passed_over() {
+        let value = |len: usize| move |name: &str| (name == "token").then(|| "x".repeat(len));
+        assert!(Raw::collect([], value(VALUE_BYTES_MAX)).is_ok());
+        let error = Raw::collect([], value(VALUE_BYTES_MAX + 1)).unwrap_err().to_string();
+        assert!(error.contains("token") && error.len() < 200, "{error}");
     }
 
     #[test]

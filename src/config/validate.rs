@@ -10,6 +10,7 @@ use super::hosts::Hosts;
 use super::plan::{Format, HttpOptions, Login, Plan, Schedule, Start, Widen};
 use super::property::{at_least, at_least_a_second, optional, parsed};
 use super::{ConfigError, Raw, Secret, access, keys, sweeps, units, values};
+use crate::api::catalog;
 use crate::api::definition::Definition;
 use crate::api::request;
 use crate::api::template::Values;
@@ -46,6 +47,7 @@ impl Plan {
         });
         let schemes = token_url.into_iter().chain([&base_url]).map(Url::scheme);
         let schemes: Vec<&str> = schemes.collect();
+        let api = raw.get("api").filter(|api| catalog::find(api).is_none());
         Ok(Self {
             source: source(raw, &definition, &base_url),
             format: format(raw)?,
@@ -56,6 +58,7 @@ impl Plan {
             access,
             cloud,
             parts: parts(&definition, &values)?,
+            definition_file: api.map(PathBuf::from),
             definition,
             values,
             base_url,
@@ -235,7 +238,6 @@ fn http(raw: &Raw, schemes: &[&str]) -> Result<HttpOptions, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::catalog;
     use crate::api::definition::Auth;
     use crate::config::cloud::Cloud;
 
@@ -290,6 +292,8 @@ mod tests {
             (&[("client_secret_file", "/x")], "client_secret"),
             (&[("tenant", "")], "tenant"),
             (&[("base_url", "http://graph.example")], "base_url"),
+            (&[("base_url", "http://graph.example"), ("proxy", "http://127.0.0.1:1")], "base_url"),
+            (&[("base_url", "https://graph.example?key=x")], "base_url"),
             (&[("token_url", "http://login.example")], "token_url"),
             (&[("format", "xml")], "format"),
             (&[("managed_identity", "on")], "client_secret"),

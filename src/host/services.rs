@@ -6,9 +6,6 @@ use std::mem;
 use super::abi;
 use crate::worker::{Append, Level};
 
-/// The longest property value that is read.
-const PROPERTY_BYTES_MAX: usize = 64 * 1024;
-
 /// The host as one instance sees it.
 pub(super) struct Services {
     api: *const abi::lookback_api,
@@ -75,10 +72,7 @@ impl Services {
             Level::Info => abi::LOOKBACK_LOG_INFO,
             Level::Debug => abi::LOOKBACK_LOG_DEBUG,
         } as c_int;
-        let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let Ok(line) = CString::new(format!("[input:lookback:{}] {line}", self.name)) else {
-            return;
-        };
+        let Ok(line) = CString::new(log_line(&self.name, line)) else { return };
         // SAFETY: `api` outlives the instance; the text is passed as an argument of a constant
         // format, and read during the call only.
         unsafe {
@@ -108,6 +102,12 @@ impl Services {
     }
 }
 
+/// One line, whatever stands in the instance's name and the text.
+fn log_line(name: &str, text: &str) -> String {
+    let line = format!("[input:lookback:{name}] {text}");
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// A symbol of the host's executable, as a function of type `F` (an `Option` of a function pointer).
 ///
 /// # Safety
@@ -128,6 +128,15 @@ pub(super) unsafe fn text(text: *const std::ffi::c_char) -> Option<String> {
         return None;
     }
     // SAFETY: not null, and a C string by the contract of this function.
-    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    (text.len() <= PROPERTY_BYTES_MAX).then(|| text.into_owned())
+    Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_one_line_whatever_the_instance_is_called() {
+        assert_eq!(log_line("a\nb", "c\r\0d"), "[input:lookback:a b] c  d");
+    }
 }

@@ -61,7 +61,8 @@ fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: &str) {
 
 fn get(addr: SocketAddr, path: &str, credential: Option<Credential>) -> RequestSpec {
     let url = Url::parse(&format!("http://{addr}{path}")).unwrap();
-    RequestSpec { method: Method::Get, url, headers: Vec::new(), credential, payload: None }
+    let (method, headers) = (Method::Get, Vec::new());
+    RequestSpec { method, url, headers, credential, payload: None, is_login: false }
 }
 
 fn credential(place: Placement, value: &str) -> Option<Credential> {
@@ -69,7 +70,7 @@ fn credential(place: Placement, value: &str) -> Option<Credential> {
 }
 
 fn answered(http: &mut Http) -> (Ticket, Result<String, HttpError>) {
-    match http.wait(LONG) {
+    match http.wait(LONG, true) {
         Waited::Answered(ticket, answer) => {
             (ticket, answer.map(|response| String::from_utf8(response.body).unwrap()))
         }
@@ -115,7 +116,7 @@ fn dropping_the_client_ends_a_request_that_is_stalled() {
     let mut http = http();
     http.send(Ticket(1), &get(addr, "/", None));
     while stalled.try_recv().is_err() {
-        assert!(matches!(http.wait(Duration::from_millis(1)), Waited::TimedOut));
+        assert!(matches!(http.wait(Duration::from_millis(1), true), Waited::TimedOut));
     }
     drop(http);
     assert_eq!(server.join().unwrap(), 0, "the connection was closed");
@@ -130,9 +131,12 @@ fn a_wake_up_comes_before_an_answer() {
         RequestSpec { url: Url::parse("ftp://a.example").unwrap(), ..get(listen().1, "/", None) };
     http.send(Ticket(1), &spec);
     wake.notify_one();
-    assert!(matches!(http.wait(LONG), Waited::Woken));
-    assert!(matches!(http.wait(LONG), Waited::Answered(Ticket(1), Err(HttpError::Scheme(_)))));
-    assert!(matches!(http.wait(Duration::ZERO), Waited::TimedOut));
+    assert!(matches!(http.wait(LONG, true), Waited::Woken));
+    assert!(matches!(
+        http.wait(LONG, true),
+        Waited::Answered(Ticket(1), Err(HttpError::Scheme(_)))
+    ));
+    assert!(matches!(http.wait(Duration::ZERO, true), Waited::TimedOut));
 }
 
 #[test]
@@ -173,6 +177,8 @@ fn a_redirect_is_followed_on_the_same_host_unless_the_query_has_a_credential() {
         (format!("http://{addr}/there"), query(), false),
         (format!("http://{addr}/there?key=hunter2"), query(), false),
         (format!("http://{elsewhere}/there"), header(), false),
+        (format!("//{elsewhere}/there"), header(), false),
+        (format!("/\\{elsewhere}/there"), header(), false),
         (format!("https://{addr}/there"), None, false),
     ];
     let steps: Vec<(String, bool)> = cases.iter().map(|it| (it.0.clone(), it.2)).collect();
@@ -216,6 +222,29 @@ fn a_credential_that_no_header_can_hold_is_an_error_and_not_left_out() {
 }
 
 #[test]
+fn no_buffer_that_held_a_token_is_kept_for_later() {
+    let (listener, addr) = listen();
+    let text = br#"{"access_token":"hunter2"}"#;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(text).unwrap();
+    let zipped = encoder.finish().unwrap();
+    let server = thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = accept(&listener);
+            let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n";
+            stream.write_all(&[head.as_bytes(), &zipped].concat()).unwrap();
+        }
+    });
+    let mut http = http();
+    for (is_login, kept) in [(true, false), (false, true)] {
+        http.send(Ticket(1), &RequestSpec { is_login, ..get(addr, "/", None) });
+        assert_eq!(answered(&mut http).1.unwrap().as_bytes(), text);
+        assert_eq!(http.buffers.bytes > 0, kept);
+    }
+    server.join().unwrap();
+}
+
+#[test]
 fn buffers_are_kept_within_their_limit_and_handed_out_by_size() {
     let mut buffers = Buffers::default();
     assert_eq!(buffers.largest().capacity() + buffers.smallest().capacity(), 0);
@@ -226,4 +255,36 @@ fn buffers_are_kept_within_their_limit_and_handed_out_by_size() {
     assert_eq!(buffers.smallest().capacity(), 300);
     assert_eq!(buffers.largest().capacity(), 30_000);
     assert_eq!((buffers.bytes, buffers.kept.len()), (3_000, 1));
+}
+
+#[test]
+fn of_several_large_bodies_one_comes_in_at_a_time() {
+    const LARGE: usize = 32 << 20;
+    let (listener, addr) = listen();
+    let (tell, sent) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let send = |(mut stream, _): (TcpStream, String)| {
+            let tell = tell.clone();
+            thread::spawn(move || {
+                answer(&mut stream, "200 OK", "", &"x".repeat(LARGE));
+                tell.send(()).unwrap();
+            });
+        };
+        (0..3).for_each(|_| send(accept(&listener)));
+    });
+    let options = HttpOptions { max_page: LARGE, ..options() };
+    let mut http = Http::new(&options, Arc::new(Notify::new())).unwrap();
+    for number in 1..=3 {
+        http.send(Ticket(number), &get(addr, "/", None));
+    }
+    for _ in 0..3 {
+        while sent.try_recv().is_err() {
+            assert!(matches!(http.wait(Duration::from_millis(1), false), Waited::TimedOut));
+        }
+        // Until that one is taken, the system's buffers fill, and no more.
+        assert!(matches!(http.wait(Duration::from_millis(50), false), Waited::TimedOut));
+        assert!(sent.try_recv().is_err(), "another one came in as well");
+        assert_eq!(answered(&mut http).1.unwrap().len(), LARGE);
+    }
+    server.join().unwrap();
 }

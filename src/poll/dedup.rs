@@ -78,6 +78,13 @@ impl Dedup {
         self.shrink(complete_from);
     }
 
+    /// All that memory holds.
+    pub fn keys(&self) -> impl Iterator<Item = EventKey> {
+        self.buckets
+            .iter()
+            .flat_map(|(bucket, ids)| ids.ids.iter().map(|id| EventKey { bucket: *bucket, id }))
+    }
+
     /// Whether memory holds this.
     pub fn holds(&self, key: EventKey) -> bool {
         self.knows(key)

@@ -57,6 +57,11 @@ impl IdSet {
         self.insert(id)
     }
 
+    /// All ids in it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = IdHash> {
+        self.sorted.iter().chain(&self.fresh).copied()
+    }
+
     /// How many ids are in it.
     pub(super) fn len(&self) -> usize {
         self.sorted.len() + self.fresh.len()

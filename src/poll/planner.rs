@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::progress::Progress;
+use super::progress::{AHEAD_MAX, Progress};
 use crate::config::sweeps::Sweep;
 use crate::model::{TimeRange, Timestamp};
 
@@ -24,6 +24,8 @@ pub struct LiveRules {
     pub window: Duration,
     /// How far back this one reads: `window`, or more if it has been widened.
     pub widened: Duration,
+    /// How far back anything is ever read.
+    pub depth: Duration,
     /// How far back the API answers.
     pub reach: Duration,
     /// Before this nothing is wanted.
@@ -35,12 +37,14 @@ pub struct LiveRules {
 /// On time, it reads the window. Late, it reads as much further back as it is late, so that every
 /// event keeps `window - interval` to show up in. After an outage, reading resumes from the last
 /// complete poll less the window; what of that lies more than a window further back than the poll
-/// itself is left to the catch-up, so that fresh records come first.
+/// itself is left to the catch-up, so that fresh records come first. A last poll in the future was written by a
+/// clock that was ahead: nobody knows what it missed, and everything is read again that sweeps would find.
 pub fn live(progress: &Progress, rules: LiveRules, now: Timestamp) -> LivePlan {
     let within = |from: Timestamp| rules.bound.map_or(from, |bound| from.max(bound));
     let regular = within(now - rules.widened.max(rules.window));
     let resume = within(match progress.live_until {
         None => progress.origin,
+        Some(until) if until > now + AHEAD_MAX => now - rules.depth,
         Some(until) if now.since(until) <= rules.interval * 2 => {
             until + rules.interval - rules.window
         }
@@ -114,6 +118,7 @@ mod tests {
             interval: Duration::from_secs(180),
             window: Duration::from_secs(1_800),
             widened: Duration::from_secs(1_800),
+            depth: Duration::from_secs(7_200),
             reach: Duration::from_secs(86_400),
             bound: None,
         };
@@ -151,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_still_reads_the_window() {
-        assert_eq!(
-            plan(Some(13_600), 10_000),
-            LivePlan { range: range(8_200, 10_000), hole: None }
-        );
+    fn after_a_clock_that_was_ahead_everything_is_read_again_that_sweeps_would_find() {
+        let adjusted = LivePlan { range: range(8_200, 10_000), hole: None };
+        assert_eq!(plan(Some(10_060), 10_000), adjusted);
+        let expected = LivePlan { range: range(8_200, 10_000), hole: Some(range(2_800, 8_200)) };
+        assert_eq!(plan(Some(13_600), 10_000), expected);
     }
 
     #[test]
@@ -164,6 +169,7 @@ mod tests {
             interval: Duration::from_secs(180),
             window: Duration::from_secs(1_800),
             widened: Duration::from_secs(3_600),
+            depth: Duration::from_secs(7_200),
             reach: Duration::from_secs(86_400),
             bound: Some(at(9_000)),
         };
@@ -180,6 +186,7 @@ mod tests {
             interval: Duration::from_secs(180),
             window: Duration::from_secs(3_000),
             widened: Duration::from_secs(3_000),
+            depth: Duration::from_secs(7_200),
             reach: Duration::from_secs(4_000),
             bound: None,
         };

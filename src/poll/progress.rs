@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::ranges;
 use crate::model::{Bucket, EventKey, TimeRange, Timestamp};
 
+/// Holes at most: the state is written with every commit. Beyond, the nearest are read as one.
+const HOLES_MAX: usize = 256;
+
+/// What lies further in the future than clocks are adjusted by was written by a wrong clock.
+pub const AHEAD_MAX: Duration = Duration::from_secs(60);
+
 /// How far reading has come. Durable only as far as it has been committed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -37,6 +43,33 @@ pub struct SweepProgress {
     pub unread: Vec<TimeRange>,
 }
 
+/// How a source begins that has no progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// It was never read.
+    First,
+    /// It was read, and nobody knows how far.
+    Lost(Loss),
+}
+
+/// What is left of a progress that is not to be trusted: hints of how long ago it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// When it was last written.
+    pub written: Option<Timestamp>,
+    /// What it seems to have been.
+    pub progress: Option<Progress>,
+}
+
+/// What memory keeps of a state that was lost under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// How far reading has come for good.
+    pub progress: Progress,
+    /// Events in memory that count as handed over.
+    pub keys: Vec<EventKey>,
+}
+
 /// A step of progress, due once all records before it are handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -61,6 +94,16 @@ pub enum Mark {
     Fetched(EventKey),
 }
 
+impl Mark {
+    /// The blob that is read, if it is that.
+    pub fn fetched(&self) -> Option<EventKey> {
+        match self {
+            Self::Fetched(key) => Some(*key),
+            _ => None,
+        }
+    }
+}
+
 impl Progress {
     /// The progress of a source that was never read.
     pub fn new(origin: Timestamp) -> Self {
@@ -74,17 +117,33 @@ impl Progress {
         }
     }
 
+    /// What of it cannot be, if something cannot: a clock was wrong, or the file is.
+    pub fn contradiction(&self, now: Timestamp) -> Option<&'static str> {
+        let latest = now + AHEAD_MAX;
+        let unread = self.sweeps.iter().flat_map(|sweep| &sweep.unread);
+        let mut ranges = self.holes.iter().chain(unread);
+        if self.origin > latest {
+            Some("it begins in the future")
+        } else if self.live_until.is_some_and(|until| until > latest) {
+            Some("it says that the future has been read")
+        } else if self.sweeps.iter().any(|sweep| sweep.began > latest) {
+            Some("a sweep began in the future")
+        } else if ranges.any(|range| range.from > range.to) {
+            Some("a range ends before it begins")
+        } else {
+            None
+        }
+    }
+
     /// Takes a step.
     pub fn apply(&mut self, mark: &Mark) {
         match mark {
             Mark::Live { until, holes, newest } => {
                 self.live_until = Some(*until);
                 self.newest = *newest;
-                for hole in holes {
-                    ranges::insert(&mut self.holes, *hole);
-                }
+                holes.iter().for_each(|hole| self.add_hole(*hole));
             }
-            Mark::Hole(range) => ranges::insert(&mut self.holes, *range),
+            Mark::Hole(range) => self.add_hole(*range),
             Mark::CaughtUp(range) => ranges::remove(&mut self.holes, *range),
             Mark::Sweep(progress) => {
                 self.sweeps.retain(|sweep| sweep.depth_seconds != progress.depth_seconds);
@@ -93,6 +152,11 @@ impl Progress {
             Mark::Follow(position) => self.follow.clone_from(position),
             Mark::Fetched(_) => {}
         }
+    }
+
+    fn add_hole(&mut self, hole: TimeRange) {
+        ranges::insert(&mut self.holes, hole);
+        ranges::join_nearest(&mut self.holes, HOLES_MAX);
     }
 
     /// The progress of the sweep of a depth.
@@ -116,4 +180,29 @@ pub struct Commit {
     pub progress: Progress,
     /// Ids in buckets before this one can be dropped: no future read returns them.
     pub expire_before: Bucket,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_progress_that_cannot_be_is_known() {
+        let at = Timestamp::from_secs;
+        let sound = Progress { live_until: Some(at(1_000)), ..Progress::new(at(500)) };
+        let sweep = |began| SweepProgress { depth_seconds: 9, began, unread: Vec::new() };
+        let hole = TimeRange { from: at(9), to: at(8) };
+        let cases = [
+            (sound.clone(), true),
+            (Progress { live_until: Some(at(1_059)), ..sound.clone() }, true),
+            (Progress { live_until: Some(at(1_061)), ..sound.clone() }, false),
+            (Progress { origin: at(2_000), ..sound.clone() }, false),
+            (Progress { sweeps: vec![sweep(at(900))], ..sound.clone() }, true),
+            (Progress { sweeps: vec![sweep(at(9_000))], ..sound.clone() }, false),
+            (Progress { holes: vec![hole], ..sound.clone() }, false),
+        ];
+        for (progress, expected) in cases {
+            assert_eq!(progress.contradiction(at(1_000)).is_none(), expected, "{progress:?}");
+        }
+    }
 }

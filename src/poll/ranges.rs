@@ -44,6 +44,16 @@ pub fn remove(ranges: &mut Vec<TimeRange>, gone: TimeRange) {
     *ranges = parts.filter(|range| !range.is_empty()).collect();
 }
 
+/// Joins those that lie nearest to each other until there are at most `max`: what lies between is
+/// read for nothing, but nothing is left unread.
+pub fn join_nearest(ranges: &mut Vec<TimeRange>, max: usize) {
+    while ranges.len() > max {
+        let gaps = ranges.windows(2).map(|pair| pair[1].from.since(pair[0].to));
+        let Some((at, _)) = gaps.enumerate().min_by_key(|(_, gap)| *gap) else { return };
+        ranges[at].to = ranges.remove(at + 1).to;
+    }
+}
+
 /// The parts of ranges that lie after `limit`.
 pub fn after(ranges: &[TimeRange], limit: Timestamp) -> Vec<TimeRange> {
     let part = |range: &TimeRange| TimeRange::new(range.from.max(limit), range.to);
@@ -74,6 +84,15 @@ mod tests {
         }
         let expected = [range(21, 25), range(20, 21), range(6, 10), range(2, 6), range(0, 2)];
         assert_eq!(cuts, expected);
+    }
+
+    #[test]
+    fn too_many_ranges_are_joined_where_least_lies_between() {
+        let mut ranges = vec![range(0, 1), range(10, 11), range(12, 13), range(30, 31)];
+        join_nearest(&mut ranges, 3);
+        assert_eq!(ranges, [range(0, 1), range(10, 13), range(30, 31)]);
+        join_nearest(&mut ranges, 1);
+        assert_eq!(ranges, [range(0, 31)]);
     }
 
     proptest! {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::config::units;
 use crate::model::{TimeRange, Timestamp};
 
+/// A longer text of a report is cut: part of it may be a server's own words, or its links.
+const TEXT_CHARS_MAX: usize = 1_000;
+
 /// One health report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
@@ -59,9 +62,22 @@ fn report(
     event: &'static str,
     severity: Severity,
     message: String,
-    fields: Vec<(&'static str, Field)>,
+    mut fields: Vec<(&'static str, Field)>,
 ) -> Report {
-    Report { event, severity, message, fields }
+    for (_, field) in &mut fields {
+        if let Field::Text(text) = field {
+            *text = cut(std::mem::take(text));
+        }
+    }
+    Report { event, severity, message: cut(message), fields }
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((at, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
 }
 
 fn seconds(span: Duration) -> Field {
@@ -298,6 +314,20 @@ impl Report {
         report("state_failed", Error, message, vec![("error", text(error))])
     }
 
+    /// The state cannot be opened, so that nothing can be read.
+    pub fn state_closed(error: &str, mend: &str) -> Self {
+        let message = format!(
+            "the state {error}; nothing is read until it can be, and everything since the last poll then. Trying again; {mend}"
+        );
+        report("state_failed", Error, message, vec![("error", text(error))])
+    }
+
+    /// Something of the state was lost.
+    pub fn state_lost(what: &str) -> Self {
+        let message = format!("of the state something was lost: {what}");
+        report("state_failed", Error, message, vec![("error", text(what))])
+    }
+
     /// The state can be read and written again.
     pub fn state_recovered() -> Self {
         report(
@@ -314,5 +344,22 @@ fn cause(status: u16, error: &str) -> String {
         (0, error) => error.to_owned(),
         (status, "") => format!("HTTP {status}"),
         (status, error) => format!("HTTP {status}, {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_words_do_not_make_a_report_long() {
+        let long = "ü".repeat(1 << 20);
+        let report = Report::fetch_failed(500, &long, &long, 1);
+        assert_eq!(report.message.chars().count(), TEXT_CHARS_MAX + 1);
+        let texts = report.fields.iter().filter_map(|(_, field)| match field {
+            Field::Text(text) => Some(text.chars().count()),
+            _ => None,
+        });
+        assert_eq!(texts.collect::<Vec<_>>(), [TEXT_CHARS_MAX + 1; 2]);
     }
 }

@@ -1,6 +1,7 @@
 //! A walk over the pages of one slice, and over the blobs that they list: how far it has come.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use url::Url;
@@ -50,7 +51,8 @@ pub struct Walk {
     pub refusals: u32,
     /// Whether it follows an endless link.
     pub endless: bool,
-    seen: HashSet<Position>,
+    /// Hashes of where it has been: a link may be long, and a walk has many.
+    seen: HashSet<u64>,
     /// Pages of this part since it last began, and at most.
     pages_of_part: u32,
     furthest: u32,
@@ -91,7 +93,8 @@ impl Walk {
 
     /// Goes on to a page; false if the walk has been there before.
     pub fn follow(&mut self, position: Position) -> bool {
-        let fresh = self.seen.insert(position.clone());
+        let hash = self.seen.hasher().hash_one(&position);
+        let fresh = self.seen.insert(hash);
         self.next = Some(position);
         fresh && self.pages < PAGES_MAX
     }

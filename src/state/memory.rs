@@ -2,26 +2,74 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{State, StateError};
-use crate::model::{Bucket, EventKey, IdHash};
-use crate::poll::progress::{Commit, Progress};
+use super::{Renewed, State, StateError};
+use crate::model::{Bucket, EventKey, IdHash, Timestamp};
+use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
 /// Ids and progress of one source.
 #[derive(Debug, Default)]
 pub struct MemoryState {
     ids: BTreeSet<EventKey>,
     /// The progress of the last commit.
-    pub progress: Option<Progress>,
+    progress: Option<Progress>,
+    /// What is wrong with it until it is renewed or opened again.
+    damage: Option<Loss>,
     /// While set, nothing can be read or written.
     pub broken: bool,
 }
 
 impl MemoryState {
-    fn check(&self) -> Result<(), StateError> {
+    /// How far reading has come, as a new process finds it, and how the source begins if it has no progress,
+    /// as `begin` says.
+    ///
+    /// # Errors
+    /// If nothing can be read.
+    pub fn open(
+        &mut self,
+        begin: impl Fn(&Beginning) -> Progress,
+        now: Timestamp,
+    ) -> Result<(Progress, Option<Beginning>), StateError> {
+        self.check_broken()?;
+        let beginning = match (self.damage.take(), &self.progress) {
+            (Some(loss), _) => Some(Beginning::Lost(loss)),
+            (None, None) => Some(Beginning::First),
+            (None, Some(progress)) if progress.contradiction(now).is_some() => {
+                let progress = Some(progress.clone());
+                Some(Beginning::Lost(Loss { progress, written: None }))
+            }
+            (None, Some(_)) => None,
+        };
+        if let Some(beginning) = &beginning {
+            self.progress = Some(begin(beginning));
+        }
+        let progress = self.progress.get_or_insert_with(|| begin(&Beginning::First));
+        Ok((progress.clone(), beginning))
+    }
+
+    /// The state is damaged from now on: of its ids these can still be read, and of its progress all or nothing. A
+    /// state that was never opened has nothing to lose.
+    pub fn damage(&mut self, readable: impl FnMut(&EventKey) -> bool, with_hint: bool) {
+        let Some(progress) = &self.progress else { return };
+        self.ids.retain(readable);
+        let progress = with_hint.then(|| progress.clone());
+        self.damage = Some(Loss { progress, written: None });
+    }
+
+    /// Whether it holds an id.
+    pub fn holds(&self, key: &EventKey) -> bool {
+        self.ids.contains(key)
+    }
+
+    fn check_broken(&self) -> Result<(), StateError> {
         if self.broken {
             return Err(std::io::Error::other("broken on demand").into());
         }
         Ok(())
+    }
+
+    fn check(&self) -> Result<(), StateError> {
+        self.check_broken()?;
+        if self.damage.is_some() { Err(StateError::Moved) } else { Ok(()) }
     }
 }
 
@@ -46,6 +94,20 @@ impl State for MemoryState {
         self.check()?;
         self.ids.range(first_of(from)..).for_each(|key| show(*key));
         Ok(())
+    }
+
+    fn renew(
+        &mut self,
+        kept: &Kept,
+        error: &StateError,
+        _now: Timestamp,
+        _go_on: &dyn Fn() -> bool,
+    ) -> Result<Renewed, StateError> {
+        self.check_broken()?;
+        self.damage = None;
+        self.ids.extend(&kept.keys);
+        self.progress = Some(kept.progress.clone());
+        Ok(Renewed { what: error.to_string(), same_key: true })
     }
 }
 

@@ -2,37 +2,15 @@
 
 pub mod lock;
 pub mod memory;
+mod schema;
 pub mod sqlite;
+mod trouble;
 
 use std::collections::HashMap;
 
-use crate::model::{Bucket, EventKey};
-use crate::poll::progress::{Commit, Progress};
-
-/// Why the state could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// SQLite's own word for it.
-    #[error("{0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The file or its directory.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    /// Written by a version that this one does not know.
-    #[error("its format is version {found}, this version of lookback knows up to {known}")]
-    Newer {
-        /// In the file.
-        found: i64,
-        /// The newest that is known here.
-        known: i64,
-    },
-    /// What is stored for the source makes no sense.
-    #[error("the stored progress is damaged: {0}")]
-    Progress(#[from] serde_json::Error),
-    /// Another instance has the source.
-    #[error("another running instance has the source '{0}'")]
-    Taken(String),
-}
+use crate::model::{Bucket, EventKey, Timestamp};
+use crate::poll::progress::{Commit, Kept, Progress};
+pub use trouble::{StateError, Trouble};
 
 /// The state of one source.
 pub trait State: Send {
@@ -45,7 +23,7 @@ pub trait State: Send {
     /// Stores keys and progress, all or nothing, for good. Returns how many ids the source has now.
     ///
     /// # Errors
-    /// If the state cannot be written; then nothing of it is.
+    /// If the state cannot be written, or is no longer where it was; then nothing of it is.
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError>;
 
     /// Shows all ids from a bucket on, in ascending order.
@@ -53,6 +31,19 @@ pub trait State: Send {
     /// # Errors
     /// If the state cannot be read.
     fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError>;
+
+    /// Begins a new state in place of one that is damaged or gone: with what memory keeps, and with
+    /// what can still be read of the old one, as long as `go_on` says so. `error` is what was wrong with it.
+    ///
+    /// # Errors
+    /// If no new one can be had; the old one stays as it was, and can be renewed later.
+    fn renew(
+        &mut self,
+        kept: &Kept,
+        error: &StateError,
+        now: Timestamp,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Renewed, StateError>;
 }
 
 /// A source's state, opened.
@@ -64,6 +55,22 @@ pub struct Opened<S> {
     pub progress: Progress,
     /// The key that ids are hashed with.
     pub hash_key: [u8; 16],
-    /// What was wrong with the file, if it had to be set aside.
+    /// All ids from the bucket `recent_from` on, in ascending order.
+    pub recent: Vec<EventKey>,
+    /// The bucket that was asked for.
+    pub recent_from: Bucket,
+    /// What was lost of the state, if something was.
     pub damage: Option<String>,
+    /// What else someone should know.
+    pub warning: Option<String>,
+}
+
+/// A state that has been begun anew.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// What became of the old one.
+    pub what: String,
+    /// Whether its ids are hashed with the same key. If not, whoever holds ids must begin anew: the
+    /// state holds the progress, and none of the ids.
+    pub same_key: bool,
 }

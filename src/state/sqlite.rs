@@ -2,41 +2,19 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::{Opened, State, StateError};
+use super::lock::{SourceLock, beside, identity};
+use super::{Opened, Renewed, State, StateError, Trouble, schema};
 use crate::model::{Bucket, EventKey, IdHash, Timestamp};
-use crate::poll::progress::{Commit, Progress};
-
-/// How long to wait for another source's commit to the same file.
-const BUSY: Duration = Duration::from_millis(1_000);
-
-/// The format of the file.
-const SCHEMA_VERSION: i64 = 1;
-
-const SCHEMA: &str = "
-    CREATE TABLE meta (
-        key TEXT PRIMARY KEY,
-        value BLOB NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE sources (
-        id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        progress TEXT NOT NULL,
-        ids INTEGER NOT NULL
-    );
-    CREATE TABLE ids (
-        source INTEGER NOT NULL,
-        bucket INTEGER NOT NULL,
-        id BLOB NOT NULL,
-        PRIMARY KEY (source, bucket, id)
-    ) WITHOUT ROWID;
-";
+use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
 /// One commit drops the ids of so many buckets at most: expiry never makes a commit long.
 const BUCKETS_DROPPED_MAX: i64 = 12;
+
+/// So many ids are carried over in one transaction.
+const CARRIED_AT_ONCE: usize = 50_000;
 
 /// The state of one source in a SQLite file.
 #[derive(Debug)]
@@ -44,113 +22,249 @@ pub struct SqliteState {
     connection: Connection,
     source: i64,
     ids: u64,
+    name: String,
+    path: PathBuf,
+    /// Which file it is.
+    identity: Option<(u64, u64)>,
+    hash_key: [u8; 16],
+    lock: SourceLock,
 }
 
-/// Opens the state of a source, and creates what is missing; `first` is its progress if it is new.
+/// Opens the state of a source with the ids from the bucket `from` on, and creates what is missing; `begin`
+/// says how a source begins that has no progress.
 ///
-/// A damaged file is set aside under a new name, never deleted.
+/// A damaged file is set aside under a new name, never deleted, and what ids it still shows are carried over.
 ///
 /// # Errors
-/// If the file cannot be opened or created, or was written by a newer version.
+/// If the file cannot be opened or created, or is not one of ours, or another instance has the source.
 pub fn open(
     path: &Path,
     source: &str,
-    first: impl Fn() -> Progress,
+    from: Bucket,
+    begin: impl Fn(&Beginning) -> Progress,
     now: Timestamp,
 ) -> Result<Opened<SqliteState>, StateError> {
-    match open_once(path, source, &first) {
-        Err(StateError::Sqlite(error)) if is_damage(&error) => {
-            let aside = set_aside(path, now)?;
-            let mut opened = open_once(path, source, &first)?;
-            let damage = format!(
-                "{error}; the damaged file was set aside as {}, records may come again",
-                aside.display()
-            );
-            opened.damage = Some(damage);
-            Ok(opened)
-        }
-        result => result,
+    let lock = SourceLock::take(path, source)?;
+    if path.is_dir() {
+        return Err(StateError::Directory);
     }
-}
-
-fn open_once(
-    path: &Path,
-    source: &str,
-    first: &impl Fn() -> Progress,
-) -> Result<Opened<SqliteState>, StateError> {
-    let mut connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?;
-    connection.set_prepared_statement_cache_capacity(16);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    migrate(&transaction)?;
-    let hash_key = hash_key(&transaction)?;
-    let (id, progress, ids) = find_or_insert(&transaction, source, first)?;
-    transaction.commit()?;
-    let state = SqliteState { connection, source: id, ids };
-    Ok(Opened { state, progress, hash_key, damage: None })
-}
-
-fn migrate(connection: &Connection) -> Result<(), StateError> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match found {
-        SCHEMA_VERSION => Ok(()),
-        0 => {
-            connection.execute_batch(SCHEMA)?;
-            Ok(connection.pragma_update(None, "user_version", SCHEMA_VERSION)?)
+    let had_state = lock.had_state();
+    let read = || -> Result<_, StateError> {
+        let (connection, hash_key) = schema::open(path, None)?;
+        let (id, progress, ids, damage) =
+            find_or_begin(&connection, source, had_state, &begin, now)?;
+        let mut recent = Vec::new();
+        show_from(&connection, id, from, &mut |key| recent.push(key))?;
+        Ok((connection, hash_key, id, progress, ids, recent, damage))
+    };
+    let mut set_aside = None;
+    let opened = read().or_else(|error| {
+        match (error.trouble(), &error) {
+            (Trouble::Lost, _) => {}
+            (Trouble::Wrong, StateError::Sqlite(_)) => return Err(StateError::Foreign),
+            _ => return Err(error),
         }
-        found => Err(StateError::Newer { found, known: SCHEMA_VERSION }),
-    }
+        let aside = schema::set_aside(path, &error, now)?;
+        let carried = rescue(&aside, path);
+        set_aside = Some(told(&error, Some(&aside), carried));
+        read()
+    });
+    let (connection, hash_key, id, progress, ids, recent, damage) = opened?;
+    lock.has_state();
+    let warning = lock.unseen.clone();
+    let state = SqliteState {
+        connection,
+        source: id,
+        ids,
+        name: source.to_owned(),
+        path: path.to_owned(),
+        identity: identity(path),
+        hash_key,
+        lock,
+    };
+    let damage = set_aside.or(damage);
+    Ok(Opened { state, progress, hash_key, recent, recent_from: from, damage, warning })
 }
 
-/// The key that ids are hashed with: random, made by SQLite when the file is, so that nobody who
-/// picks ids can make them collide.
-fn hash_key(connection: &Connection) -> Result<[u8; 16], StateError> {
-    connection.execute("INSERT OR IGNORE INTO meta VALUES ('hash_key', randomblob(16))", [])?;
-    let query = "SELECT value FROM meta WHERE key = 'hash_key'";
-    Ok(connection.query_row(query, [], |row| row.get(0))?)
-}
-
-fn find_or_insert(
+/// A source's row: its id, progress and count of ids; and what is wrong with its progress, if anything is.
+fn find_or_begin(
     connection: &Connection,
     source: &str,
-    first: &impl Fn() -> Progress,
-) -> Result<(i64, Progress, u64), StateError> {
-    let query = "SELECT id, progress, ids FROM sources WHERE name = ?1";
-    let found: Option<(i64, String, i64)> = connection
-        .query_row(query, [source], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    if let Some((id, progress, ids)) = found {
-        return Ok((id, serde_json::from_str(&progress)?, u64::try_from(ids).unwrap_or(0)));
-    }
-    let progress = first();
-    let insert = "INSERT INTO sources (name, progress, ids) VALUES (?1, ?2, 0)";
-    connection.execute(insert, params![source, serde_json::to_string(&progress)?])?;
-    Ok((connection.last_insert_rowid(), progress, 0))
-}
-
-fn is_damage(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-}
-
-/// Renames the file and what belongs to it.
-fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StateError> {
-    let renamed = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!("{suffix}.damaged-{}", now.as_secs()));
-        PathBuf::from(name)
+    had_state: bool,
+    begin: &impl Fn(&Beginning) -> Progress,
+    now: Timestamp,
+) -> Result<(i64, Progress, u64, Option<String>), StateError> {
+    let (ids, beginning, damage) = match schema::find(connection, source)? {
+        Some(found) => match sound(&found.progress, now) {
+            Ok(progress) => return Ok((found.id, progress, found.ids, None)),
+            Err(unsound) => (found.ids, Beginning::Lost(unsound.0), Some(unsound.1)),
+        },
+        None if had_state => {
+            let problem = "the state of this source is gone, though it has had one; records may come again. To begin anew on purpose, delete the lock file as well";
+            (0, Beginning::Lost(Loss::default()), Some(problem.to_owned()))
+        }
+        None => (0, Beginning::First, None),
     };
-    for suffix in ["-wal", "-shm"] {
-        let mut part = path.as_os_str().to_owned();
-        part.push(suffix);
-        if Path::new(&part).exists() {
-            std::fs::rename(&part, renamed(suffix))?;
+    let progress = begin(&beginning);
+    let id = schema::put(connection, source, &serde_json::to_string(&progress)?)?;
+    Ok((id, progress, ids, damage))
+}
+
+/// A stored progress, if it can be right; else what is left of it, and what is wrong.
+fn sound(progress: &str, now: Timestamp) -> Result<Progress, Box<(Loss, String)>> {
+    let problem = |problem: &str| {
+        format!("the stored progress is damaged: {problem}; as much is read again as sweeps reach")
+    };
+    if let Some(loss) = schema::as_lost(progress) {
+        return Err(Box::new((loss, problem("it was in a file that was set aside"))));
+    }
+    let parsed: Progress = serde_json::from_str(progress)
+        .map_err(|error| Box::new((Loss::default(), problem(&error.to_string()))))?;
+    match parsed.contradiction(now) {
+        Some(contradiction) => {
+            let loss = Loss { progress: Some(parsed), written: None };
+            Err(Box::new((loss, problem(contradiction))))
+        }
+        None => Ok(parsed),
+    }
+}
+
+/// What became of a file, for people.
+fn told(error: &StateError, aside: Option<&Path>, carried: Result<u64, StateError>) -> String {
+    let aside = aside.map_or_else(String::new, |aside| {
+        format!("; the damaged file was set aside as {}", aside.display())
+    });
+    let carried = match carried {
+        Ok(ids) => format!("{ids} of its ids were carried over"),
+        Err(error) => format!("its ids are lost ({error})"),
+    };
+    format!("{error}{aside}, {carried} into a new one; records may come again")
+}
+
+/// Carries over into a new file what can still be read of one that was set aside: the hash key, the sources'
+/// names, and ids. Their progress is not to be trusted; what it says is a hint at best. Returns how many ids.
+fn rescue(aside: &Path, path: &Path) -> Result<u64, StateError> {
+    let old = schema::open_aside(aside)?;
+    let key = schema::stored_key(&old)?;
+    let (mut new, _) = schema::open(path, Some(key))?;
+    let parts = [aside.to_owned(), beside(aside, "-wal")];
+    let written = parts.iter().filter_map(|part| part.metadata().ok()?.modified().ok()).max();
+    let written = written.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    let written = written.map(|since_1970| Timestamp::from_secs(0) + since_1970);
+    let mut statement = old.prepare("SELECT id, name, progress FROM sources")?;
+    let mut rows = statement.query([])?;
+    let mut carried = 0;
+    while let Ok(Some(row)) = rows.next() {
+        let (Ok(id), Ok(name)) = (row.get::<_, i64>(0), row.get::<_, String>(1)) else { continue };
+        let progress = row.get::<_, String>(2).ok();
+        let progress = progress.and_then(|text| serde_json::from_str(&text).ok());
+        let source = schema::put(&new, &name, &schema::lost(&Loss { written, progress })?)?;
+        carried += carry(&old, id, &mut new, source, &|| true)?;
+    }
+    Ok(carried)
+}
+
+/// Copies a source's ids as far as they can be read, from the newest to the first that cannot be, and from the
+/// oldest to the first that cannot be. Returns how many the new file has then.
+fn carry(
+    old: &Connection,
+    from: i64,
+    new: &mut Connection,
+    to: i64,
+    go_on: &dyn Fn() -> bool,
+) -> Result<u64, StateError> {
+    for order in ["DESC", "ASC"] {
+        let query = format!(
+            "SELECT bucket, id FROM ids WHERE source = ?1 ORDER BY bucket {order}, id {order}"
+        );
+        let Ok(mut statement) = old.prepare(&query) else { continue };
+        let Ok(rows) = statement.query_map([from], key_of) else { continue };
+        let mut readable = true;
+        let mut rows = rows.map_while(|row| {
+            readable = row.is_ok();
+            row.ok()
+        });
+        let mut rows = rows.by_ref().peekable();
+        while rows.peek().is_some() {
+            let part: Vec<EventKey> = rows.by_ref().take(CARRIED_AT_ONCE).collect();
+            let transaction = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            insert(&transaction, to, &part)?;
+            transaction.commit()?;
+            if !go_on() {
+                break;
+            }
+        }
+        drop(rows);
+        if readable {
+            break;
         }
     }
-    std::fs::rename(path, renamed(""))?;
-    Ok(renamed(""))
+    let update = "UPDATE sources SET ids = (SELECT count(*) FROM ids WHERE source = ?1)
+        WHERE id = ?1 RETURNING ids";
+    let ids: i64 = new.query_row(update, [to], |row| row.get(0))?;
+    Ok(u64::try_from(ids).unwrap_or(0))
+}
+
+fn key_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventKey> {
+    let id = IdHash(u128::from_be_bytes(row.get(1)?));
+    Ok(EventKey { bucket: Bucket(row.get(0)?), id })
+}
+
+/// Returns how many of them were not there.
+fn insert(connection: &Connection, source: i64, keys: &[EventKey]) -> rusqlite::Result<u64> {
+    let mut statement =
+        connection.prepare_cached("INSERT OR IGNORE INTO ids VALUES (?1, ?2, ?3)")?;
+    let mut inserted = 0;
+    for key in keys {
+        inserted += statement.execute(params![source, key.bucket.0, key.id.0.to_be_bytes()])?;
+    }
+    Ok(inserted as u64)
+}
+
+fn show_from(
+    connection: &Connection,
+    source: i64,
+    from: Bucket,
+    show: &mut dyn FnMut(EventKey),
+) -> Result<(), StateError> {
+    let query = "SELECT bucket, id FROM ids WHERE source = ?1 AND bucket >= ?2 ORDER BY bucket, id";
+    let mut statement = connection.prepare_cached(query)?;
+    for key in statement.query_map(params![source, from.0], key_of)? {
+        show(key?);
+    }
+    Ok(())
+}
+
+impl SqliteState {
+    /// Whether the file that is written to is the one that the next start would find.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn in_place(&self) -> Result<(), StateError> {
+        let here = identity(&self.path);
+        if here.is_some() && here == self.identity { Ok(()) } else { Err(StateError::Moved) }
+    }
+
+    /// Opens the file that is to be written to from now on: a new one, unless someone has put one there.
+    /// Also says what had to be set aside for it.
+    fn next_file(
+        &self,
+        error: &StateError,
+        now: Timestamp,
+    ) -> Result<(Connection, [u8; 16], Option<PathBuf>), StateError> {
+        let key = Some(self.hash_key);
+        let aside = match self.in_place() {
+            Ok(()) => schema::set_aside(&self.path, error, now)?,
+            Err(_) => match schema::open(&self.path, key) {
+                Err(error) if error.trouble() == Trouble::Lost => {
+                    schema::set_aside(&self.path, &error, now)?
+                }
+                result => return result.map(|(connection, key)| (connection, key, None)),
+            },
+        };
+        let (connection, key) = schema::open(&self.path, key)?;
+        Ok((connection, key, Some(aside)))
+    }
 }
 
 impl State for SqliteState {
@@ -168,39 +282,60 @@ impl State for SqliteState {
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError> {
+        self.in_place()?;
         let progress = serde_json::to_string(&commit.progress)?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut keys = commit.keys.clone();
         keys.sort_unstable();
-        let mut ids = self.ids;
-        {
-            let insert = "INSERT OR IGNORE INTO ids VALUES (?1, ?2, ?3)";
-            let mut statement = transaction.prepare_cached(insert)?;
-            for key in keys {
-                let row = params![self.source, key.bucket.0, key.id.0.to_be_bytes()];
-                ids += statement.execute(row)? as u64;
-            }
-        }
-        ids = ids.saturating_sub(expire(&transaction, self.source, commit.expire_before)?);
+        let ids = self.ids + insert(&transaction, self.source, &keys)?;
+        let ids = ids.saturating_sub(expire(&transaction, self.source, commit.expire_before)?);
         let update = "UPDATE sources SET progress = ?2, ids = ?3 WHERE id = ?1";
         let stored_ids = i64::try_from(ids).unwrap_or(i64::MAX);
-        transaction.prepare_cached(update)?.execute(params![self.source, progress, stored_ids])?;
+        let updated = transaction.prepare_cached(update)?.execute(params![
+            self.source,
+            progress,
+            stored_ids
+        ])?;
+        if updated == 0 {
+            return Err(rusqlite::Error::QueryReturnedNoRows.into());
+        }
         transaction.commit()?;
         self.ids = ids;
         Ok(ids)
     }
 
     fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError> {
-        let query =
-            "SELECT bucket, id FROM ids WHERE source = ?1 AND bucket >= ?2 ORDER BY bucket, id";
-        let mut statement = self.connection.prepare_cached(query)?;
-        let mut rows = statement.query(params![self.source, from.0])?;
-        while let Some(row) = rows.next()? {
-            let id = IdHash(u128::from_be_bytes(row.get(1)?));
-            show(EventKey { bucket: Bucket(row.get(0)?), id });
+        show_from(&self.connection, self.source, from, show)
+    }
+
+    fn renew(
+        &mut self,
+        kept: &Kept,
+        error: &StateError,
+        now: Timestamp,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Renewed, StateError> {
+        let progress = serde_json::to_string(&kept.progress)?;
+        self.lock.retake()?;
+        self.lock.has_state();
+        let (mut new, key, aside) = self.next_file(error, now)?;
+        let same_key = key == self.hash_key;
+        let transaction = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let source = schema::put(&transaction, &self.name, &progress)?;
+        if same_key {
+            insert(&transaction, source, &kept.keys)?;
         }
-        Ok(())
+        transaction.commit()?;
+        if !same_key {
+            let what = format!("{error}; the new one hashes ids otherwise: records may come again");
+            return Ok(Renewed { what, same_key });
+        }
+        let ids = carry(&self.connection, self.source, &mut new, source, go_on)?;
+        let what = told(error, aside.as_deref(), Ok(ids));
+        self.connection = new;
+        (self.source, self.ids, self.identity) = (source, ids, identity(&self.path));
+        Ok(Renewed { what, same_key })
     }
 }
 
@@ -220,12 +355,26 @@ fn expire(connection: &Connection, source: i64, before: Bucket) -> Result<u64, S
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_secs(7_000);
+
     fn progress() -> Progress {
         Progress::new(Timestamp::from_secs(5))
     }
 
+    /// What a source begins with whose progress is lost.
+    fn lost(since: Option<Timestamp>) -> Progress {
+        Progress { newest: since, ..Progress::new(Timestamp::from_secs(1)) }
+    }
+
+    fn begin(beginning: &Beginning) -> Progress {
+        match beginning {
+            Beginning::First => progress(),
+            Beginning::Lost(loss) => lost(loss.progress.as_ref().map(Progress::read_until)),
+        }
+    }
+
     fn open_at(path: &Path, source: &str) -> Opened<SqliteState> {
-        open(path, source, progress, Timestamp::from_secs(7)).unwrap()
+        open(path, source, Bucket(0), begin, NOW).unwrap()
     }
 
     fn key(bucket: i64, id: u128) -> EventKey {
@@ -237,10 +386,38 @@ mod tests {
         Commit { keys, progress, expire_before: Bucket(expire_before) }
     }
 
+    fn kept(keys: Vec<EventKey>) -> Kept {
+        let progress = Progress { live_until: Some(Timestamp::from_secs(11)), ..progress() };
+        Kept { progress, keys }
+    }
+
     fn known(state: &mut SqliteState, key: EventKey) -> bool {
         let mut keys = HashMap::from([(key, false)]);
         state.known(&mut keys).unwrap();
         keys[&key]
+    }
+
+    fn asides(dir: &Path) -> usize {
+        let names = dir.read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        let is_aside = |name: &std::ffi::OsString| {
+            let name = name.to_string_lossy();
+            name.contains(".damaged-") && !name.ends_with("-wal") && !name.ends_with("-shm")
+        };
+        names.filter(is_aside).count()
+    }
+
+    /// Writes over a part of a file that nobody has open.
+    fn garble(path: &Path, from: usize, to: usize) {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[from..to].fill(0xa5);
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// A state of many pages: a thousand buckets of ten ids; closed.
+    fn filled(path: &Path) {
+        let mut opened = open_at(path, "a");
+        let keys = (0..10_000).map(|id| key(id / 10, id as u128)).collect();
+        opened.state.commit(&commit(keys, 0)).unwrap();
     }
 
     #[test]
@@ -252,14 +429,12 @@ mod tests {
         assert_eq!(opened.state.commit(&commit(vec![key(1, 7), key(2, 8)], 0)).unwrap(), 2);
         let hash_key = opened.hash_key;
         drop(opened);
-        let mut opened = open_at(&path, "a");
+        let mut opened = open(&path, "a", Bucket(2), begin, NOW).unwrap();
         assert_eq!(opened.progress.live_until, Some(Timestamp::from_secs(9)));
         assert_eq!(opened.hash_key, hash_key);
+        assert_eq!(opened.recent, [key(2, 8)]);
         assert!(known(&mut opened.state, key(1, 7)));
         assert!(!known(&mut opened.state, key(1, 8)));
-        let mut recent = Vec::new();
-        opened.state.recent(Bucket(2), &mut |key| recent.push(key)).unwrap();
-        assert_eq!(recent, [key(2, 8)]);
     }
 
     #[test]
@@ -284,14 +459,188 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_set_aside_and_reported() {
+    fn a_garbled_header_loses_the_progress_and_the_file_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
-        std::fs::write(&path, "this is no database, and long enough to be read as a header")
-            .unwrap();
+        filled(&path);
+        garble(&path, 0, 100);
         let opened = open_at(&path, "a");
-        assert!(opened.damage.unwrap().contains("set aside"));
-        assert!(dir.path().join("x.db.damaged-7").exists());
+        assert!(opened.damage.unwrap().contains("set aside as"));
+        assert_eq!(opened.progress, lost(None));
+        assert_eq!(asides(dir.path()), 1);
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fluent-bit.yaml");
+        std::fs::write(&path, "pipeline:\n  inputs: []\n".repeat(100)).unwrap();
+        let refused = open(&path, "a", Bucket(0), begin, NOW).unwrap_err();
+        assert!(matches!(refused, StateError::Foreign), "{refused}");
+        let nothing_of_ours = Connection::open(dir.path().join("y.db")).unwrap();
+        nothing_of_ours.execute_batch("CREATE TABLE meta (a, b, c)").unwrap();
+        let refused = open(&dir.path().join("y.db"), "a", Bucket(0), begin, NOW).unwrap_err();
+        assert_eq!(refused.trouble(), Trouble::Wrong, "{refused}");
+        assert_eq!(asides(dir.path()), 0);
+    }
+
+    #[test]
+    fn of_a_file_with_a_garbled_page_the_ids_around_it_are_carried_over_and_not_the_progress() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        filled(&path);
+        let hash_key = open_at(&path, "a").hash_key;
+        let len = usize::try_from(path.metadata().unwrap().len()).unwrap();
+        garble(&path, len / 2 / 4_096 * 4_096, len / 2 / 4_096 * 4_096 + 8_192);
+        let opened = open_at(&path, "a");
+        assert!(opened.damage.unwrap().contains("were carried over"));
+        assert_eq!(opened.hash_key, hash_key);
+        let since = opened.progress.newest.expect("until when it was read");
+        assert_eq!(since, Timestamp::from_secs(9), "what the old one says is a hint");
+        let carried = opened.recent.len();
+        assert!((9_000..10_000).contains(&carried), "{carried} ids");
+        assert_eq!(opened.recent.first(), Some(&key(0, 0)));
+        assert_eq!(opened.recent.last(), Some(&key(999, 9_999)));
+        assert_eq!(asides(dir.path()), 1);
+    }
+
+    #[test]
+    fn a_file_cut_short_is_set_aside_and_begun_anew_whatever_is_left_of_it() {
+        for left in [0, 1, 50, 4_096, 10_000, 200_000] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("x.db");
+            filled(&path);
+            std::fs::File::options().write(true).open(&path).unwrap().set_len(left).unwrap();
+            let opened = open_at(&path, "a");
+            assert!(opened.damage.is_some(), "{left} bytes left");
+            assert_eq!(opened.progress.origin, lost(None).origin, "{left} bytes left");
+            // To SQLite, less than a page is an empty file; there is nothing in it to keep.
+            let is_kept = asides(dir.path()) == 1;
+            assert!(is_kept || left < 4_096, "{left} bytes left");
+        }
+    }
+
+    #[test]
+    fn of_a_file_set_aside_every_source_keeps_its_ids_and_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        filled(&path);
+        let mut b = open_at(&path, "b");
+        b.state.commit(&commit(vec![key(3, 3)], 0)).unwrap();
+        drop(b);
+        let len = usize::try_from(path.metadata().unwrap().len()).unwrap();
+        garble(&path, len / 2 / 4_096 * 4_096, len / 2 / 4_096 * 4_096 + 4_096);
+        let a = open_at(&path, "a");
+        assert!(a.damage.unwrap().contains("set aside as"));
+        let b = open_at(&path, "b");
+        assert_eq!(b.recent, [key(3, 3)]);
+        assert_eq!(b.progress.origin, lost(None).origin);
+        assert!(b.damage.unwrap().contains("in a file that was set aside"));
+        drop(b.state);
+        let b = open_at(&path, "b");
+        assert_eq!((b.progress.origin, b.damage), (lost(None).origin, None), "told once");
+        assert_eq!(asides(dir.path()), 1);
+    }
+
+    #[test]
+    fn a_progress_that_cannot_be_is_replaced_and_the_ids_stay() {
+        for bad in
+            ["{", "null", r#"{"origin":1,"live_until":9000000000000000,"holes":[],"sweeps":[]}"#]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("x.db");
+            let mut opened = open_at(&path, "a");
+            opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap();
+            opened.state.connection.execute("UPDATE sources SET progress = ?1", [bad]).unwrap();
+            drop(opened);
+            let opened = open_at(&path, "a");
+            assert!(opened.damage.unwrap().contains("the stored progress is damaged"), "{bad}");
+            assert_eq!(opened.progress.origin, lost(None).origin, "{bad}");
+            assert_eq!(opened.recent, [key(1, 7)], "{bad}");
+            assert_eq!(asides(dir.path()), 0, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_gone_at_a_start_is_not_taken_for_a_first_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        drop(open_at(&path, "a"));
+        for part in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(dir.path().join(format!("x.db{part}")));
+        }
+        let opened = open_at(&path, "a");
+        assert_eq!(opened.progress, lost(None));
+        assert!(opened.damage.unwrap().contains("is gone"));
+        assert_eq!(open_at(&path, "b").progress, progress(), "another's first start is one");
+    }
+
+    #[test]
+    fn a_state_damaged_while_it_runs_goes_on_in_a_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        filled(&path);
+        let mut opened = open_at(&path, "a");
+        let len = usize::try_from(path.metadata().unwrap().len()).unwrap();
+        garble(&path, 4_096, len);
+        opened.state.connection.execute_batch("PRAGMA shrink_memory").unwrap();
+        let error = opened.state.commit(&commit(vec![key(5, 77_777)], 0)).unwrap_err();
+        assert_eq!(error.trouble(), Trouble::Lost, "{error}");
+        let memory = (9_000..10_000).map(|id| key(id / 10, id as u128)).collect();
+        let renewed = opened.state.renew(&kept(memory), &error, NOW, &|| true).unwrap();
+        assert!(renewed.same_key && renewed.what.contains("set aside as"), "{}", renewed.what);
+        assert!(opened.state.commit(&commit(vec![key(5, 77_777)], 0)).unwrap() >= 1_001);
+        drop(opened.state);
+        let again = open_at(&path, "a");
+        assert_eq!((again.hash_key, again.damage), (opened.hash_key, None));
+        assert!(again.recent.contains(&key(5, 77_777)) && again.recent.contains(&key(950, 9_500)));
+        assert_eq!(asides(dir.path()), 1);
+    }
+
+    #[test]
+    fn a_state_deleted_while_it_runs_goes_on_in_a_new_file_with_all_its_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, path) = (dir.path().join("home"), dir.path().join("home/x.db"));
+        std::fs::create_dir(&home).unwrap();
+        let (mut a, mut b) = (open_at(&path, "a"), open_at(&path, "b"));
+        a.state.commit(&commit(vec![key(1, 7), key(2, 8)], 0)).unwrap();
+        b.state.commit(&commit(vec![key(1, 9)], 0)).unwrap();
+        std::fs::remove_dir_all(&home).unwrap();
+        let moved = a.state.commit(&commit(vec![], 0)).unwrap_err();
+        assert!(matches!(moved, StateError::Moved));
+        // Nowhere to go yet.
+        a.state.renew(&kept(vec![]), &moved, NOW, &|| true).unwrap_err();
+        std::fs::create_dir(&home).unwrap();
+        for (state, ids) in [(&mut a.state, 2), (&mut b.state, 1)] {
+            let renewed = state.renew(&kept(vec![]), &moved, NOW, &|| true).unwrap();
+            assert!(renewed.same_key);
+            assert_eq!(state.commit(&commit(vec![], 0)).unwrap(), ids);
+        }
+        assert!(matches!(SourceLock::take(&path, "a"), Err(StateError::Taken(_))));
+        assert_eq!(asides(&home), 0);
+        drop((a.state, b.state));
+        let (a, b) = (open_at(&path, "a"), open_at(&path, "b"));
+        assert_eq!((a.recent, a.damage), (vec![key(1, 7), key(2, 8)], None));
+        assert_eq!((b.recent, b.damage), (vec![key(1, 9)], None));
+        assert_eq!(a.hash_key, b.hash_key);
+    }
+
+    #[test]
+    fn a_file_that_hashes_ids_otherwise_gets_the_progress_and_no_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let mut a = open_at(&path, "a");
+        a.state.commit(&commit(vec![key(1, 7)], 0)).unwrap();
+        for part in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(dir.path().join(format!("x.db{part}")));
+        }
+        drop(open_at(&path, "b"));
+        let renewed = a.state.renew(&kept(vec![key(1, 7)]), &StateError::Moved, NOW, &|| true);
+        assert!(!renewed.unwrap().same_key);
+        drop(a.state);
+        let again = open_at(&path, "a");
+        assert_eq!(again.progress, kept(vec![]).progress);
+        assert!(again.recent.is_empty() && again.hash_key != a.hash_key);
     }
 
     #[test]
@@ -299,7 +648,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        let error = open(&path, "a", progress, Timestamp::from_secs(7)).unwrap_err().to_string();
-        assert!(error.contains("version 99"), "{error}");
+        let error = open(&path, "a", Bucket(0), begin, NOW).unwrap_err();
+        assert!(error.to_string().contains("version 99"), "{error}");
+        assert_eq!(error.trouble(), Trouble::Wrong);
+    }
+
+    #[test]
+    fn a_path_where_nothing_has_been_and_nothing_can_be_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = dir.path().join("file");
+        std::fs::write(&taken, "").unwrap();
+        for path in [dir.path().join("no/x.db"), taken.join("x.db"), dir.path().to_owned()] {
+            let error = open(&path, "a", Bucket(0), begin, NOW).unwrap_err();
+            assert_eq!(error.trouble(), Trouble::Wrong, "{path:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_another_holds_for_long_may_be_had_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let mut opened = open_at(&path, "a");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let running = opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap_err();
+        let starting = open(&path, "b", Bucket(0), begin, NOW).unwrap_err();
+        for error in [running, starting] {
+            assert_eq!(error.trouble(), Trouble::Passing, "{error}");
+        }
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap(), 1);
+        open_at(&path, "b");
     }
 }

@@ -13,10 +13,11 @@ use crate::auth;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Plan, load};
 use crate::model::Now;
+use crate::poll::condition::Condition;
+use crate::poll::progress::Beginning;
 use crate::poll::stats::Stats;
 use crate::poll::{Report, engine};
-use crate::state::lock::SourceLock;
-use crate::state::{Opened, StateError, sqlite};
+use crate::state::{Opened, StateError, Trouble, sqlite};
 pub use shared::Level;
 use shared::Shared;
 
@@ -34,44 +35,55 @@ pub struct Worker {
     plan: Arc<Plan>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    _lock: SourceLock,
 }
 
-/// What a source's thread needs to live, and to come back to life after a panic.
+/// What a source's thread needs to live, and to come back to life after a panic or a lost state.
 struct Setup {
     plan: Arc<Plan>,
     shared: Arc<Shared>,
     clock: Clock,
 }
 
+/// Why there can be no run now.
+enum NotReady {
+    State(StateError),
+    Config(ConfigError),
+}
+
 impl Worker {
     /// Starts a source from the properties that `lookup` gives.
     ///
     /// # Errors
-    /// The first property that is missing or bad, a state that cannot be opened, or a source that
-    /// another instance has.
+    /// The first property that is missing or bad, a state whose path cannot be right, or a source that
+    /// another instance has. A state that may be had later is no error: the thread waits for it.
     pub fn start(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let plan = Arc::new(load::plan(lookup)?);
         if let Some(access) = &plan.access {
             auth::check(&access.login)?;
         }
-        let lock = SourceLock::take(&plan.db, &plan.source).map_err(|e| refusal(&plan, &e))?;
         let clock = Clock::start();
         let shared = Arc::new(Shared::new(clock));
         let setup = Setup { plan: Arc::clone(&plan), shared: Arc::clone(&shared), clock };
-        let opened = setup.open().map_err(|error| refusal(&plan, &error))?;
-        let run = run::Run::new(&setup, opened)?;
-        let exposed = plan.access.iter().flat_map(|access| auth::exposed(&access.login));
-        exposed.for_each(|warning| shared.log(Level::Warn, warning));
+        let first = match setup.open() {
+            // What else may be wrong refuses to start all the same.
+            Err(error) if error.trouble() != Trouble::Wrong => {
+                run::check(&setup)?;
+                Err(NotReady::State(error))
+            }
+            Err(error) => return Err(refusal(&plan, &error)),
+            Ok(opened) => Ok(run::Run::new(&setup, opened)?),
+        };
+        let warnings = auth::exposed(&plan).into_iter().chain(plan.http.warning());
+        warnings.for_each(|warning| shared.log(Level::Warn, warning));
         shared.log(Level::Info, format!("effective configuration: {}", plan.summary()));
         let thread = std::thread::Builder::new()
             .name("lookback".to_owned())
-            .spawn(move || setup.live(run))
+            .spawn(move || setup.live(first))
             .map_err(|error| {
                 let problem = format!("no thread for '{}': {error}", plan.source);
                 ConfigError::new("source", problem, "raise the limit of threads")
             })?;
-        Ok(Self { plan, shared, thread: Some(thread), _lock: lock })
+        Ok(Self { plan, shared, thread: Some(thread) })
     }
 
     /// The source's name.
@@ -167,50 +179,65 @@ impl Drop for Worker {
 
 fn refusal(plan: &Plan, error: &StateError) -> ConfigError {
     match error {
-        StateError::Taken(source) => ConfigError::new(
-            "source",
-            format!("another running instance has the source '{source}'"),
-            "stop it, or give this one a source of its own",
-        ),
-        error => ConfigError::new(
-            "db",
-            format!("'{}' cannot be opened: {error}", plan.db.display()),
-            "set a path in a directory that exists and is writable",
-        ),
+        StateError::Taken(_) => ConfigError::new("source", error.to_string(), error.mend()),
+        error => ConfigError::new("db", unopened(plan, error), error.mend()),
     }
+}
+
+fn unopened(plan: &Plan, error: &StateError) -> String {
+    format!("'{}' cannot be opened: {error}", plan.db.display())
 }
 
 impl Setup {
     fn open(&self) -> Result<Opened<sqlite::SqliteState>, StateError> {
         let now = self.clock.now();
-        let first = || engine::first_progress(&self.plan.schedule, now);
-        sqlite::open(&self.plan.db, &self.plan.source, first, now.wall)
+        let schedule = &self.plan.schedule;
+        let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
+        let from = engine::horizon(schedule, now.wall);
+        sqlite::open(&self.plan.db, &self.plan.source, from, begin, now.wall)
     }
 
-    /// The thread's life: a panic ends one run, is logged, and the next goes on from the state.
-    fn live(&self, first: run::Run) {
+    fn prepare(&self) -> Result<run::Run, NotReady> {
+        let opened = self.open().map_err(NotReady::State)?;
+        run::Run::new(self, opened).map_err(NotReady::Config)
+    }
+
+    /// The thread's life: a panic ends one run, is logged, and the next goes on from the state, as after a state
+    /// that memory does not fit. While the state cannot be opened, there is no run.
+    fn live(&self, first: Result<run::Run, NotReady>) {
         let mut next = Some(first);
+        let mut closed = Condition::default();
         while !self.shared.stopping() {
-            let run = match next.take() {
-                Some(run) => Ok(run),
-                None => self
-                    .open()
-                    .map_err(|error| refusal(&self.plan, &error))
-                    .and_then(|opened| run::Run::new(self, opened)),
-            };
-            let trouble = match run {
+            let report = match next.take().unwrap_or_else(|| self.prepare()) {
                 Ok(mut run) => {
+                    if closed.end() {
+                        run::report(&self.plan, &self.shared, &Report::state_recovered());
+                    }
                     let ended =
                         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.run()));
+                    if matches!(ended, Ok(run::End::Stopped)) {
+                        return;
+                    }
+                    self.shared.handoff().clear();
                     match ended {
-                        Ok(()) => return,
-                        Err(panic) => format!("internal error: {}", panic_text(&*panic)),
+                        Ok(_) => continue,
+                        Err(panic) => {
+                            let trouble = format!("internal error: {}", panic_text(&*panic));
+                            Some(Report::fetch_failed(0, &trouble, "", 1))
+                        }
                     }
                 }
-                Err(error) => error.to_string(),
+                Err(NotReady::State(error)) => {
+                    let due = closed.hold(self.clock.now().mono);
+                    due.then(|| Report::state_closed(&unopened(&self.plan, &error), error.mend()))
+                }
+                Err(NotReady::Config(error)) => {
+                    Some(Report::fetch_failed(0, &error.to_string(), "", 1))
+                }
             };
-            self.shared.handoff().clear();
-            run::report(&self.plan, &self.shared, &Report::fetch_failed(0, &trouble, "", 1));
+            if let Some(report) = report {
+                run::report(&self.plan, &self.shared, &report);
+            }
             self.shared.stats().poll("live", "failed");
             run::rest(&self.shared);
         }

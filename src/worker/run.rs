@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use super::shared::{Level, Shared};
 use super::{Setup, batch, holds};
 use crate::api::Origin;
@@ -12,7 +14,7 @@ use crate::api::request::Ticket;
 use crate::auth::{self, Acquire};
 use crate::clock::Clock;
 use crate::config::plan::{Login, OAuth};
-use crate::config::{ConfigError, Plan};
+use crate::config::{ConfigError, Plan, Secret};
 use crate::encode::health;
 use crate::handoff::Lot;
 use crate::http::{Http, HttpError, Waited};
@@ -20,9 +22,9 @@ use crate::model::{EventKey, Fault, Now};
 use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
-use crate::poll::{Engine, Reads, Step, engine};
+use crate::poll::{Engine, Reads, Step};
 use crate::state::sqlite::SqliteState;
-use crate::state::{Opened, State};
+use crate::state::{Opened, State, StateError, Trouble};
 
 /// The thread looks around at least this often.
 const ROUND_MAX: Duration = Duration::from_secs(1);
@@ -30,8 +32,27 @@ const ROUND_MAX: Duration = Duration::from_secs(1);
 /// Bytes that may wait for the host before fetching pauses.
 const AHEAD_MAX: usize = 4 * 1024 * 1024;
 
+/// Events that may wait for their commit before fetching pauses: as many as a shutdown can commit in
+/// the host's grace.
+const UNCOMMITTED_MAX: usize = 1 << 19;
+
+/// The same while the state cannot be written: records flow on, but not for ever.
+const UNSAVED_MAX: usize = 1 << 21;
+
+/// The same of steps of progress: a paused host may pause for weeks, and polls that find nothing go on.
+const MARKS_MAX: usize = 10_000;
+
 /// How long to wait before a commit that failed is tried again.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+
+/// A state that was renewed is not renewed again before this: each time may set a file aside.
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
+
+/// The thread looks so often whether the state's file is where it was.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// A run that could not begin, or died, is tried again so much later.
+const REST: Duration = Duration::from_secs(5);
 
 /// How far apart sources that share a host go on after it wanted to be left alone.
 const PHASE_MAX: Duration = Duration::from_millis(500);
@@ -49,6 +70,8 @@ pub(super) struct Run {
     http: Http,
     /// What the answers to the requests under way are to be read as.
     asked: HashMap<Ticket, Reads>,
+    /// What the request to the login service that is under way proves itself with.
+    proof: Option<Secret>,
     /// The hosts of the API and of the login service.
     api: Option<Origin>,
     login: Option<Origin>,
@@ -58,25 +81,35 @@ pub(super) struct Run {
     /// A commit that failed, to be tried again.
     unsaved: Option<Commit>,
     commit_not_before: Duration,
+    /// When to look next whether the state is still where it was, and when it may be renewed again.
+    look_at: Duration,
+    renew_not_before: Duration,
+    anew: bool,
+}
+
+/// How a run ended, if not by a panic.
+pub(super) enum End {
+    /// The host stopped it.
+    Stopped,
+    /// What it had in memory does not fit the state any more: the next begins from there.
+    Anew,
 }
 
 impl Run {
     /// Prepares a run from the state.
-    pub(super) fn new(setup: &Setup, mut opened: Opened<SqliteState>) -> Result<Self, ConfigError> {
+    pub(super) fn new(setup: &Setup, opened: Opened<SqliteState>) -> Result<Self, ConfigError> {
         let (plan, clock) = (Arc::clone(&setup.plan), setup.clock);
         let now = clock.now();
-        let db = |error: String| ConfigError::new("db", error, "check the state file");
-        let horizon = engine::horizon(&plan.schedule, now.wall);
-        let mut dedup = Dedup::new(horizon);
-        let loaded = opened.state.recent(horizon, &mut |key| dedup.load(key));
-        loaded.map_err(|error| db(error.to_string()))?;
-        let reader = PageReader::new(&plan.definition, opened.hash_key)
-            .map_err(|error| ConfigError::new("api", error, "mend the definition"))?;
-        let http = Http::new(&plan.http, Arc::clone(&setup.shared.wake))?;
+        let mut dedup = Dedup::new(opened.recent_from);
+        opened.recent.iter().for_each(|key| dedup.load(*key));
+        let (reader, http) = tools(setup, opened.hash_key)?;
         let seed = fastrand::u64(..);
         let mut engine = Engine::new(Arc::clone(&plan), opened.progress, dedup, seed, now);
         if let Some(damage) = &opened.damage {
-            engine.state_failed(damage, now);
+            engine.state_lost(damage, now);
+        }
+        if let Some(warning) = opened.warning {
+            setup.shared.log(Level::Warn, warning);
         }
         Ok(Self {
             api: Origin::of(&plan.base_url),
@@ -84,9 +117,13 @@ impl Run {
             shared: Arc::clone(&setup.shared),
             state: opened.state,
             asked: HashMap::new(),
+            proof: None,
             phase: PHASE_MAX.mul_f64(fastrand::f64()),
             unsaved: None,
             commit_not_before: Duration::ZERO,
+            look_at: Duration::ZERO,
+            renew_not_before: Duration::ZERO,
+            anew: false,
             plan,
             clock,
             engine,
@@ -95,19 +132,26 @@ impl Run {
         })
     }
 
-    /// Runs until the host stops it.
-    pub(super) fn run(&mut self) {
+    /// Runs until the host stops it, or until the state is one that memory does not fit.
+    pub(super) fn run(&mut self) -> End {
         while !self.shared.stopping() {
             self.commit();
+            if self.anew {
+                self.publish();
+                return End::Anew;
+            }
             let until = self.step().min(self.next_commit());
             self.publish();
             let now = self.clock.now().mono;
-            let waited = self.http.wait(until.saturating_sub(now).min(ROUND_MAX));
+            // An answer stays compressed, and in its place, until there is room for what it holds.
+            let may_answer = self.has_room();
+            let waited = self.http.wait(until.saturating_sub(now).min(ROUND_MAX), may_answer);
             if let Waited::Answered(ticket, answer) = waited {
                 self.answered(ticket, answer);
             }
         }
         self.last_commit();
+        End::Stopped
     }
 
     /// Does what the engine says; returns until when there is nothing else to do.
@@ -119,8 +163,7 @@ impl Run {
         self.engine.hold(held(&self.api), held(&self.login));
         while !self.shared.stopping() {
             let now = self.clock.now();
-            let room = self.shared.handoff().ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes);
-            match self.engine.next(now, room) {
+            match self.engine.next(now, self.has_room()) {
                 Step::Wait(until) if until > now.mono => return until,
                 Step::Wait(_) => {}
                 Step::Fetch(fetch) => {
@@ -133,11 +176,27 @@ impl Run {
         Duration::ZERO
     }
 
+    /// Whether there is room for another page.
+    fn has_room(&self) -> bool {
+        let handoff = self.shared.handoff();
+        let (keys, marks) = handoff.unsettled();
+        let (unsaved, keys_max) = match &self.unsaved {
+            Some(commit) => (commit.keys.len(), UNSAVED_MAX),
+            None => (0, UNCOMMITTED_MAX),
+        };
+        handoff.ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes)
+            && unsaved + keys < keys_max
+            && marks < MARKS_MAX
+    }
+
     fn login(&mut self) {
         let now = self.clock.now();
         let Some(access) = &self.plan.access else { return };
         match auth::acquire(&access.login, now.wall) {
-            Ok(Acquire::Ask(spec)) => self.http.send(LOGIN, &spec),
+            Ok(Acquire::Ask { spec, proof }) => {
+                self.http.send(LOGIN, &spec);
+                self.proof = proof;
+            }
             Ok(Acquire::Granted(grant)) => self.engine.logged_in(Ok(grant), now),
             Err(failure) => self.engine.logged_in(Err(failure), now),
         }
@@ -150,8 +209,13 @@ impl Run {
             self.engine.stats(now).received_bytes += response.received_bytes as u64;
         }
         if ticket == LOGIN {
-            // Its body is not kept for later: it holds a token.
-            let grant = answer.and_then(|response| auth::grant(&response, now.wall));
+            let proof = self.proof.take();
+            let grant = answer.and_then(|mut response| {
+                let grant = auth::grant(&response, now.wall);
+                response.body.zeroize();
+                grant
+            });
+            let grant = grant.map_err(|failure| failure.without(proof.as_ref()));
             if let Err(failure) = &grant {
                 hold(self.login.as_ref(), failure, now);
             }
@@ -248,7 +312,7 @@ impl Run {
             && let Err(error) = self.state.known(&mut known)
         {
             let now = self.clock.now();
-            self.engine.state_failed(&error.to_string(), now);
+            self.state_failed(&error);
             self.engine.deferred(ticket, now);
             return None;
         }
@@ -265,6 +329,11 @@ impl Run {
             let settled = self.shared.handoff().settle(now.mono, self.plan.commit_delay);
             if !settled.is_empty() {
                 self.unsaved = Some(self.engine.commit(&settled.marks, settled.keys, now));
+            } else if now.mono >= self.look_at {
+                self.look_at = now.mono + LOOK_EVERY;
+                if let Err(error) = self.state.in_place() {
+                    self.state_failed(&error);
+                }
             }
         }
         self.save();
@@ -277,9 +346,38 @@ impl Run {
         match saved {
             Ok(ids) => self.engine.committed(commit, ids, now),
             Err(error) => {
-                self.engine.state_failed(&error.to_string(), now);
                 self.unsaved = Some(commit);
                 self.commit_not_before = now.mono + COMMIT_AGAIN;
+                if self.state_failed(&error) {
+                    self.save();
+                }
+            }
+        }
+    }
+
+    /// The state could not be read or written: it is renewed if it is lost, else tried again. Returns whether it
+    /// can be written now, as far as is known.
+    fn state_failed(&mut self, error: &StateError) -> bool {
+        let now = self.clock.now();
+        if error.trouble() != Trouble::Lost || now.mono < self.renew_not_before {
+            self.engine.state_failed(&error.to_string(), now);
+            return false;
+        }
+        let kept = self.engine.kept(&self.shared.handoff().pending());
+        let go_on = || !self.shared.stopping();
+        match self.state.renew(&kept, error, now.wall, &go_on) {
+            Ok(renewed) => {
+                self.engine.state_lost(&renewed.what, now);
+                self.anew = !renewed.same_key;
+                self.renew_not_before = now.mono + RENEW_AGAIN;
+                self.commit_not_before = now.mono;
+                // Shows whether the new one can be written.
+                self.unsaved.get_or_insert_with(|| self.engine.commit(&[], Vec::new(), now));
+                renewed.same_key
+            }
+            Err(again) => {
+                self.engine.state_failed(&format!("{error}: {again}"), now);
+                false
             }
         }
     }
@@ -326,6 +424,17 @@ impl Run {
     }
 }
 
+/// Finds out what a run would refuse besides its state.
+pub(super) fn check(setup: &Setup) -> Result<(), ConfigError> {
+    tools(setup, [0; 16]).map(|_| ())
+}
+
+fn tools(setup: &Setup, hash_key: [u8; 16]) -> Result<(PageReader, Http), ConfigError> {
+    let reader = PageReader::new(&setup.plan.definition, hash_key)
+        .map_err(|error| ConfigError::new("api", error, "mend the definition"))?;
+    Ok((reader, Http::new(&setup.plan.http, Arc::clone(&setup.shared.wake))?))
+}
+
 /// Shows a report in the log, and to the SIEM.
 pub(super) fn report(plan: &Plan, shared: &Shared, report: &Report) {
     let level = match report.severity {
@@ -353,9 +462,13 @@ fn hold(origin: Option<&Origin>, failure: &Failure, now: Now) {
 /// A pause before the thread comes back to life, which a stop ends.
 pub(super) fn rest(shared: &Shared) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    if let Ok(runtime) = runtime {
+    let until = shared.now().mono + REST;
+    while let Ok(runtime) = &runtime
+        && !shared.stopping()
+        && let Some(left) = until.checked_sub(shared.now().mono)
+    {
         runtime.block_on(async {
-            let _ = tokio::time::timeout(Duration::from_secs(5), shared.wake.notified()).await;
+            let _ = tokio::time::timeout(left, shared.wake.notified()).await;
         });
     }
 }

@@ -1,6 +1,6 @@
 //! A simulator, hosts for it, and the books: what happened against what was delivered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -31,6 +31,7 @@ pub(crate) struct Bench {
     pub(crate) output: Collector,
     pub(crate) options: HostOptions,
     dir: TempDir,
+    written: Mutex<HashSet<PathBuf>>,
     log: Arc<Mutex<Vec<String>>>,
     gate: Gate,
 }
@@ -85,6 +86,7 @@ impl Bench {
             output: Collector::default(),
             options: HostOptions { log: Arc::new(sink), ..HostOptions::fast() },
             dir: tempfile::tempdir().unwrap(),
+            written: Mutex::default(),
             log,
             gate,
         };
@@ -110,6 +112,7 @@ impl Bench {
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
+        lock(&self.written).insert(path.clone());
         path.to_str().unwrap().to_owned()
     }
 
@@ -252,6 +255,33 @@ impl Bench {
         let twice: Vec<_> = delivered.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "{input}: {} of {} came twice", twice.len(), truth.len());
         assert_eq!(delivered.len(), truth.len(), "{input}: ids that never happened");
+    }
+
+    /// Stops the host. Everything that came out of it, each with its place: records, metrics, log, and
+    /// all files but those that the test wrote itself.
+    pub(crate) fn everything_shown(&self, host: Host) -> Vec<(String, Vec<u8>)> {
+        let mut shown = vec![("metrics".to_owned(), host.prometheus().into_bytes())];
+        let texts: String = host.instances().map(|instance| instance.metrics.to_text()).collect();
+        shown.push(("the host's text".to_owned(), texts.into_bytes()));
+        self.stop(host);
+        shown.extend(self.log().into_iter().map(|line| ("log".to_owned(), line.into_bytes())));
+        for record in self.output.records() {
+            shown.push((record.tag.clone(), record.body_json().into_bytes()));
+            shown.push((record.tag, [record.metadata, record.body].concat()));
+        }
+        // Only now: a state that is open must not be opened by another in this process.
+        let written = lock(&self.written).clone();
+        for entry in std::fs::read_dir(self.path("")).unwrap() {
+            let path = entry.unwrap().path();
+            if !written.contains(&path) {
+                shown.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+            }
+        }
+        let is_state = |(place, bytes): &(String, Vec<u8>)| {
+            place.ends_with("lookback.db") && !bytes.is_empty()
+        };
+        assert!(shown.iter().any(is_state), "no state");
+        shown
     }
 
     /// All together: waits, compares, stops, compares again.

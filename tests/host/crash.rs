@@ -9,29 +9,30 @@ use std::time::{Duration, Instant};
 use crate::bench::{Bench, LONG, eventually, missing, plugin, stream};
 use crate::embedded::{InputSpec, hide_symbol};
 
-const TOOL: &str = env!("CARGO_BIN_EXE_lookback");
+pub(crate) const TOOL: &str = env!("CARGO_BIN_EXE_lookback");
 /// From one callback to the next, in the real host as in this one.
 const TICK: Duration = Duration::from_secs(1);
 /// How long before a fetch to kill: up to 250 ms, the host has taken records by then, but not stored them.
 const BEFORE_FETCH: Duration = Duration::from_millis(40);
 
 /// `lookback run`, killed at the latest when it is dropped.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
-    fn start(tool: &Path, bench: &Bench, input: &InputSpec) -> Self {
-        let mut yaml =
-            "pipeline:\n  inputs:\n    - name: lookback\n      alias: in\n      tag: in\n"
-                .to_owned();
-        for (key, value) in &input.properties {
-            yaml += &format!("      {key}: '{value}'\n");
-        }
-        let config = bench.write("config.yaml", &yaml);
+    pub(crate) fn start(tool: &Path, bench: &Bench, input: &InputSpec) -> Self {
+        Self::start_in(tool, bench, input, &[])
+    }
+
+    /// The same, with more variables in its environment.
+    pub(crate) fn start_in(
+        tool: &Path,
+        bench: &Bench,
+        input: &InputSpec,
+        environment: &[(&str, String)],
+    ) -> Self {
         let child = Command::new(tool)
-            .args(["run", &config, "--with-tag", "--plugin"])
-            .arg(plugin())
-            .arg("--output")
-            .arg(format!("file:{}", out(bench).display()))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .args(arguments(bench, input))
             .stdout(Stdio::null())
             .stderr(File::options().create(true).append(true).open(log(bench)).unwrap())
             .spawn();
@@ -45,7 +46,7 @@ impl Process {
     }
 
     /// SIGTERM; true if it ended well.
-    fn end(mut self) -> bool {
+    pub(crate) fn end(mut self) -> bool {
         let sent = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         assert!(sent.unwrap().success());
         let mut ended = None;
@@ -66,16 +67,36 @@ impl Drop for Process {
     }
 }
 
+/// What `lookback` is to be called with.
+pub(crate) fn arguments(bench: &Bench, input: &InputSpec) -> [String; 6] {
+    let mut yaml =
+        "pipeline:\n  inputs:\n    - name: lookback\n      alias: in\n      tag: in\n".to_owned();
+    for (key, value) in &input.properties {
+        yaml += &format!("      {key}: '{value}'\n");
+    }
+    let config = bench.write("config.yaml", &yaml);
+    let plugin = format!("--plugin={}", plugin().display());
+    let output = format!("--output=file:{}", out(bench).display());
+    [
+        "run".to_owned(),
+        config,
+        "--with-tag".to_owned(),
+        plugin,
+        output,
+        "--log-level=debug".to_owned(),
+    ]
+}
+
 fn out(bench: &Bench) -> PathBuf {
     bench.path("out.jsonl")
 }
 
-fn log(bench: &Bench) -> PathBuf {
+pub(crate) fn log(bench: &Bench) -> PathBuf {
     bench.path("run.log")
 }
 
 /// How often each id stands in the output.
-fn ids(bench: &Bench) -> HashMap<String, u32> {
+pub(crate) fn ids(bench: &Bench) -> HashMap<String, u32> {
     let mut ids = HashMap::new();
     for line in std::fs::read_to_string(out(bench)).unwrap_or_default().lines() {
         // The last line may be on its way.
@@ -87,7 +108,7 @@ fn ids(bench: &Bench) -> HashMap<String, u32> {
     ids
 }
 
-fn wait_for_all(bench: &Bench) {
+pub(crate) fn wait_for_all(bench: &Bench) {
     bench.simulator.pause();
     let truth = bench.simulator.truth();
     let all = eventually(LONG, || missing(&truth, &ids(bench)).is_empty());

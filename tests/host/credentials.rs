@@ -7,8 +7,9 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::json;
 
-use crate::bench::{Bench, HEALTH, SECRET, history, with};
+use crate::bench::{Bench, SECRET, history, with};
 use crate::embedded::InputSpec;
+use crate::faults::holds_token;
 use crate::simulate::{Certificate, Options};
 
 const TOKEN: &str = "an-api-token-that-nobody-may-see";
@@ -152,16 +153,43 @@ fn a_fixed_token_is_sent_as_the_definition_says_from_the_config_or_a_file() {
 }
 
 #[test]
-fn a_file_that_everybody_can_read_is_warned_of() {
+fn a_file_that_everybody_can_read_or_write_is_warned_of() {
     use std::os::unix::fs::PermissionsExt;
-    for (mode, warned) in [(0o644, true), (0o640, false)] {
-        let bench = bench();
-        let file = bench.write("token", TOKEN);
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-        let host =
-            bench.start(vec![acme(&bench, "bearer", "{kind: bearer}").set("token_file", &file)]);
-        bench.finish(host, "in");
-        assert_eq!(bench.has_logged("can be read by everybody"), warned, "{:#?}", bench.log());
+    let from = |name: &str| std::fs::read_to_string(format!("{DATA}/{name}")).unwrap();
+    let files = [
+        ("token_file", TOKEN.to_owned()),
+        ("client_secret_file", SECRET.to_owned()),
+        ("certificate_file", from("client.pem") + &from("client.key")),
+        ("certificate_key_file", from("client.key")),
+        ("federated_token_file", federated_token("api://AzureADTokenExchange")),
+        ("tls_client_key_file", from("tls/server.key")),
+        ("api", from("../../conf/apis/entra_signins.yaml")),
+    ];
+    let of_secrets = [(0o644, "read"), (0o642, "written"), (0o640, ""), (0o600, "")];
+    let of_definitions = [(0o644, ""), (0o646, "written")];
+    for (property, text) in files {
+        let of_this = if property == "api" { &of_definitions[..] } else { &of_secrets };
+        for (mode, verb) in of_this {
+            let bench = bench();
+            let file = bench.write("definition.yaml", &text);
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(*mode)).unwrap();
+            let input = match property {
+                "token_file" => acme(&bench, "bearer", "{kind: bearer}"),
+                "certificate_key_file" => {
+                    input(&bench).set("certificate_file", format!("{DATA}/client.pem"))
+                }
+                "tls_client_key_file" => bench
+                    .input("in")
+                    .set("tls_client_cert_file", format!("{DATA}/tls/tls-client.pem")),
+                "api" => bench.input("in"),
+                _ => input(&bench),
+            };
+            let host = bench.start(vec![with(input, property, &file)]);
+            bench.stop(host);
+            let warned = format!("property '{property}': '{file}' can be {verb} by everybody");
+            let is_warned = bench.has_logged(&warned);
+            assert_eq!(is_warned, !verb.is_empty(), "{property} {mode:o}: {:#?}", bench.log());
+        }
     }
 }
 
@@ -183,27 +211,62 @@ fn a_token_that_is_refused_raises_auth_failed() {
     }
 }
 
-#[test]
-fn no_credential_appears_in_a_log_a_record_or_the_state() {
+/// Every way to authenticate: its name, its input, and what of it nobody may see.
+fn ways(bench: &Bench) -> Vec<(String, InputSpec, Vec<String>)> {
+    let mut ways = Vec::new();
     for (kind, auth) in KINDS {
+        let pair = format!("simulator:{TOKEN}");
+        let encoded = base64::prelude::BASE64_STANDARD.encode(&pair);
+        let token = if kind == "basic" { pair } else { TOKEN.to_owned() };
+        let input = acme(bench, kind, auth).set("token", token);
+        ways.push((kind.to_owned(), input, vec![TOKEN.to_owned(), encoded]));
+    }
+    let prefixed = with(input(bench), "api", "okta_system_log").set("token", TOKEN);
+    let app = ["tenant", "client_id", "token_url"];
+    let prefixed = app.iter().fold(prefixed, |mut input, app| {
+        input.properties.retain(|(name, _)| name != app);
+        input
+    });
+    ways.push(("header with a prefix".to_owned(), prefixed, vec![TOKEN.to_owned()]));
+    let small = || with(input(bench), "api", bench.path("small_pages.yaml").display());
+    ways.push(("secret".to_owned(), small().set("client_secret", SECRET), vec![SECRET.to_owned()]));
+    let key = std::fs::read_to_string(format!("{DATA}/client.key")).unwrap();
+    let signed = small().set("certificate_file", format!("{DATA}/client.pem"));
+    let signed = signed.set("certificate_key_file", format!("{DATA}/client.key"));
+    let lines = key.lines().skip(1).take(5).map(str::to_owned);
+    ways.push(("certificate".to_owned(), signed, lines.collect()));
+    let token = federated_token("api://AzureADTokenExchange");
+    let federated = small().set("federated_token_file", bench.write("federated", &token));
+    ways.push(("federated".to_owned(), federated, vec![token]));
+    let metadata = format!("{}/metadata/identity/oauth2/token", bench.simulator.url());
+    let mut managed = with(small(), "token_url", metadata).set("managed_identity", "on");
+    managed.properties.retain(|(name, _)| name != "client_id");
+    ways.push(("managed identity".to_owned(), managed, Vec::new()));
+    ways
+}
+
+/// What every assertion of ours begins with.
+const ASSERTION: &str = "eyJhbGciOiJQUzI1Ni";
+
+#[test]
+fn no_credential_appears_in_anything_that_comes_out() {
+    let count = ways(&bench()).len();
+    for way in 0..count {
         let bench = bench();
-        let token = if kind == "basic" { format!("simulator:{TOKEN}") } else { TOKEN.to_owned() };
+        let (name, input, mut secrets) = ways(&bench).swap_remove(way);
+        secrets.push(ASSERTION.to_owned());
         bench.faults(json!({"error": 0.3, "reset": 0.2, "expire_link": 0.3}));
-        let host = bench.start(vec![acme(&bench, kind, auth).set("token", token)]);
+        let host = bench.start(vec![input]);
         bench.wait(&host, "a failure", || bench.has_health("fetch_failed"));
         bench.faults(json!({"error": 0, "reset": 0, "expire_link": 0}));
-        bench.finish(host, "in");
-        let mut seen = bench.log().join("\n").into_bytes();
-        for record in [bench.output.tagged("in"), bench.output.tagged(HEALTH)].concat() {
-            seen.extend(record.body_json().into_bytes());
-        }
-        for file in ["lookback.db", "lookback.db-wal"] {
-            seen.extend(std::fs::read(bench.path(file)).unwrap_or_default());
-        }
-        let encoded = base64::prelude::BASE64_STANDARD.encode(format!("simulator:{TOKEN}"));
-        for secret in [TOKEN, &encoded, SECRET] {
-            let found = seen.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "{kind}: the credential can be seen");
+        bench.wait_for_all(&host, "in");
+        bench.assert_exact("in");
+        for (place, bytes) in bench.everything_shown(host) {
+            for secret in &secrets {
+                let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                assert!(!found, "{name}: the credential stands in {place}");
+            }
+            assert!(!holds_token(&String::from_utf8_lossy(&bytes)), "{name}: a token in {place}");
         }
     }
 }

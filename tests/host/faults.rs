@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, HEALTH, SECRET, body, history, stream, with};
-use crate::embedded::Host;
 use crate::net::Server;
 
 /// Runs a history in small pages through `faults`; ends with the books.
@@ -140,23 +139,7 @@ fn no_secret_and_no_token_comes_out_anywhere() {
     bench.faults(json!({"next": ["pass", "unauthorized", "error", "garbage", "expire_link"]}));
     bench.wait(&host, "the faults", || injected(&bench, "expire_link") > 0);
     bench.wait_for_all(&host, "in");
-    let metrics = host.prometheus();
-    let texts = metrics_of(&host);
-    bench.stop(host);
-
-    let mut shown = vec![("metrics".to_owned(), metrics.into_bytes())];
-    shown.push(("the host's text".to_owned(), texts.into_bytes()));
-    shown.extend(bench.log().into_iter().map(|line| ("log".to_owned(), line.into_bytes())));
-    for record in bench.output.records() {
-        shown.push((record.tag, [record.metadata, record.body].concat()));
-    }
-    // Only now: a state that is open must not be opened by another in this process.
-    for entry in std::fs::read_dir(bench.path("")).unwrap() {
-        let path = entry.unwrap().path();
-        shown.push((path.display().to_string(), std::fs::read(&path).unwrap()));
-    }
-    assert!(shown.iter().any(|(place, bytes)| place.ends_with("lookback.db") && !bytes.is_empty()));
-    for (place, bytes) in shown {
+    for (place, bytes) in bench.everything_shown(host) {
         let text = String::from_utf8_lossy(&bytes);
         for secret in [SECRET, "not-the-one"] {
             assert!(!text.contains(secret), "the secret stands in {place}");
@@ -165,12 +148,8 @@ fn no_secret_and_no_token_comes_out_anywhere() {
     }
 }
 
-fn metrics_of(host: &Host) -> String {
-    host.instances().map(|instance| instance.metrics.to_text()).collect()
-}
-
 /// The simulator's tokens are `sim.`, 32 hex digits, a dot and 16 more.
-fn holds_token(text: &str) -> bool {
+pub(crate) fn holds_token(text: &str) -> bool {
     text.match_indices("sim.").any(|(at, _)| {
         text[at + 4..].chars().take(12).filter(char::is_ascii_hexdigit).count() == 12
     })

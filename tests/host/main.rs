@@ -10,7 +10,11 @@
 //! | [`life`] | start, pause, reload, stop: does anything get lost between? |
 //! | [`faults`] | what if API or login service fail? |
 //! | [`refusals`] | what if the configuration is wrong? |
+//! | [`secrets`] | what is left of a credential: in memory, in echoes of a server, at a proxy? |
+//! | [`state`] | what if the state is full, held, read-only, damaged or gone? |
 //! | [`tls`] | which servers are talked to, and which are not? |
+//! | [`backpressure`] | what if the SIEM is down, and the host takes no more? |
+//! | [`hostile`] | what if a server means harm, or is badly broken? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
 #![allow(clippy::disallowed_methods, reason = "a host has a clock, and tests have deadlines")]
@@ -22,16 +26,20 @@ mod embedded;
 mod simulate;
 
 mod apis;
+mod backpressure;
 mod bench;
 mod crash;
 mod credentials;
 mod delivery;
 mod faults;
+mod hostile;
 mod json;
 mod language;
 mod life;
 mod net;
 mod refusals;
+mod secrets;
+mod state;
 mod tls;
 
 /// Without this the plugin would find no host, and every other test here would test the fallbacks.

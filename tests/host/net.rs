@@ -57,6 +57,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(body: Option<String>) -> Self {
+        Self::replying(move |_| body.as_deref().map(|body| reply("200 OK", "", body)))
+    }
+
+    /// One that answers with what `reply` makes of a request's head, or, if that is nothing, never.
+    pub(crate) fn replying(reply: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let (connections, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -68,8 +73,9 @@ impl Server {
                     break;
                 }
                 count.fetch_add(1, Ordering::SeqCst);
-                match &body {
-                    Some(body) => answer(stream.unwrap(), body),
+                let Ok(mut stream) = stream else { continue };
+                match reply(&head(&mut stream)) {
+                    Some(answer) => drop(stream.write_all(answer.as_bytes())),
                     None => silent.push(stream),
                 }
             }
@@ -98,16 +104,20 @@ impl Drop for Server {
     }
 }
 
-fn answer(mut stream: TcpStream, body: &str) {
+fn head(stream: &mut TcpStream) -> String {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
         request.push(byte[0]);
     }
-    let _ = write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\
+    String::from_utf8_lossy(&request).into_owned()
+}
+
+/// An answer that ends the connection; each of the headers ends its line.
+pub(crate) fn reply(status: &str, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Type: application/json\r\nConnection: close\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
-    );
+    )
 }

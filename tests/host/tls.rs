@@ -148,7 +148,7 @@ fn input(bench: &Bench, server: &TlsServer) -> InputSpec {
         .set("db", bench.path("lookback.db").display())
 }
 
-fn is_talked_to(manner: Manner, change: impl FnOnce(InputSpec) -> InputSpec) {
+fn is_talked_to(manner: Manner, change: impl FnOnce(InputSpec) -> InputSpec) -> Bench {
     let bench = Bench::new(history(1));
     let server = TlsServer::start(manner);
     let host = bench.start(vec![change(input(&bench, &server))]);
@@ -156,6 +156,7 @@ fn is_talked_to(manner: Manner, change: impl FnOnce(InputSpec) -> InputSpec) {
     bench.stop(host);
     let seen = server.seen.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(String::from_utf8_lossy(&seen).contains(TOKEN));
+    bench
 }
 
 fn is_refused(manner: Manner, change: impl FnOnce(InputSpec) -> InputSpec) {
@@ -192,8 +193,61 @@ fn an_authority_that_is_not_trusted_is_none() {
 #[test]
 fn verification_can_be_switched_off_by_hand_only() {
     for certificate in ["expired", "self-signed", "elsewhere"] {
-        is_talked_to(Manner { certificate, ..GOOD }, |input| with(input, "tls_verify", "off"));
+        let bench =
+            is_talked_to(Manner { certificate, ..GOOD }, |input| with(input, "tls_verify", "off"));
+        assert!(bench.has_logged("'tls_verify' is off"), "{:#?}", bench.log());
     }
+}
+
+/// A proxy that opens one tunnel after the other, and remembers all that it was sent.
+fn tunnels(listener: TcpListener, seen: Arc<Mutex<Vec<u8>>>, stop: Arc<AtomicBool>) {
+    for mut client in listener.incoming().flatten() {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && matches!(client.read(&mut byte), Ok(1)) {
+            head.push(byte[0]);
+        }
+        seen.lock().unwrap().extend(&head);
+        let text = String::from_utf8(head).unwrap();
+        let target = text.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap();
+        let mut server = TcpStream::connect(target).unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let (mut back, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        let back = thread::spawn(move || {
+            let _ = std::io::copy(&mut back, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Both);
+        });
+        let mut part = [0; 4_096];
+        while let Ok(read @ 1..) = client.read(&mut part) {
+            seen.lock().unwrap().extend(&part[..read]);
+            let _ = server.write_all(&part[..read]);
+        }
+        let _ = server.shutdown(std::net::Shutdown::Both);
+        back.join().unwrap();
+    }
+}
+
+#[test]
+fn a_proxy_sees_where_a_tunnel_leads_and_nothing_of_what_goes_through() {
+    let bench = Bench::new(history(1));
+    let server = TlsServer::start(GOOD);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (seen, stop) = <(Arc<Mutex<Vec<u8>>>, Arc<AtomicBool>)>::default();
+    let (seen_there, stop_there) = (Arc::clone(&seen), Arc::clone(&stop));
+    let proxy = thread::spawn(move || tunnels(listener, seen_there, stop_there));
+    let host = bench.start(vec![input(&bench, &server).set("proxy", format!("http://{addr}"))]);
+    bench.wait(&host, "the record", || bench.count("in") == 1);
+    bench.stop(host);
+    stop.store(true, Ordering::SeqCst);
+    let _ = TcpStream::connect(addr);
+    proxy.join().unwrap();
+    let seen = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
+    assert!(seen.contains(&format!("CONNECT localhost:{} ", server.addr.port())), "{seen}");
+    assert!(!seen.contains(TOKEN) && !seen.contains("GET "), "{seen}");
 }
 
 #[test]

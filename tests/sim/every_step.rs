@@ -10,7 +10,7 @@ use crate::plans;
 use crate::sim::{self, Incident, Scenario};
 
 /// Half an hour with live polls, a catch-up after a crash, sweeps, a pause, a broken state, an API
-/// that fails at times, and a clean stop.
+/// that fails at times, a clean stop, and a state that is damaged.
 fn scenario(burns_at: Option<u64>) -> Scenario {
     let plan = plans::plan(&[
         ("interval", "1m"),
@@ -44,6 +44,7 @@ fn scenario(burns_at: Option<u64>) -> Scenario {
             at(30, Incident::StateBreaks),
             at(31, Incident::StateMends),
             at(33, Incident::Stop { down: SECOND * 5, tells: true }),
+            at(36, Incident::StateDamaged { readable_percent: 50, with_hint: true }),
         ],
         burns_at,
         seed: 1,

@@ -10,7 +10,7 @@ use in_lookback::config::Plan;
 use in_lookback::model::{EventKey, Now, TimeRange, Timestamp};
 use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Step};
-use in_lookback::poll::progress::{Commit, Progress};
+use in_lookback::poll::progress::{Beginning, Commit, Progress};
 use in_lookback::poll::report::Report;
 use url::Url;
 
@@ -35,7 +35,7 @@ impl Hand {
     /// Starts for the first time, at a whole minute.
     pub(crate) fn new(plan: &Arc<Plan>) -> Self {
         let now = Now { wall: moment(MINUTE * 100_000), mono: Duration::ZERO };
-        let progress = engine::first_progress(&plan.schedule, now);
+        let progress = engine::begin(&plan.schedule, &Beginning::First, now);
         let horizon = engine::horizon(&plan.schedule, now.wall);
         Self {
             engine: Engine::new(Arc::clone(plan), progress.clone(), Dedup::new(horizon), 1, now),

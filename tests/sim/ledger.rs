@@ -13,9 +13,12 @@ const GRAIN: Duration = SECOND;
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     stored: u32,
-    /// How many crashes came between its being stored and its being committed.
+    /// How many crashes came between its being stored and its being committed, and how often the state lost
+    /// it.
     excused: u32,
     committed: bool,
+    /// Whether nobody can know any more that it was still to be read.
+    forgotten: bool,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +66,24 @@ impl Ledger {
         }
     }
 
+    /// The state has been begun anew, and holds these: what else it held may come once more.
+    pub(crate) fn renewed(&mut self, holds: impl Fn(usize) -> bool) {
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            if entry.committed && !holds(index) {
+                entry.committed = false;
+                entry.excused += 1;
+            }
+        }
+    }
+
+    /// The progress is lost with all that it knew: what was shown before, and lies further back than anything
+    /// is read from now on, nobody will miss.
+    pub(crate) fn forgotten(&mut self, events: &[Happening], now: Duration, back_to: Duration) {
+        for (entry, event) in self.entries.iter_mut().zip(events) {
+            entry.forgotten |= event.visible <= now && event.selected < back_to;
+        }
+    }
+
     /// The process has ended cleanly: everything that is stored is committed.
     pub(crate) fn stopped(&mut self) {
         assert!(self.open.is_empty(), "{} stored events were not committed", self.open.len());
@@ -77,7 +98,7 @@ impl Ledger {
     pub(crate) fn check(&self, events: &[Happening], required: impl Fn(&Happening) -> bool) {
         for (index, (entry, happening)) in self.entries.iter().zip(events).enumerate() {
             assert!(
-                entry.stored > 0 || !required(happening),
+                entry.stored > 0 || entry.forgotten || !required(happening),
                 "gap: event {index}, {happening:?}, late by {:?}",
                 happening.late_by()
             );

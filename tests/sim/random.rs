@@ -94,12 +94,11 @@ fn scenario(style: Style, seed: u64) -> Scenario {
     let page = if style == Style::Endless { 50 } else { dice.one_of(&[20, 50, 1_000]) };
     let faults = faults(&mut dice, begin, calm);
     let latency = dice.span(SECOND / 20, SECOND * 3);
-    let steps = if sweeps == "off" { 0 } else { CLOCK_STEP };
     Scenario {
         api: Api::new(events.clone(), page, plan.schedule.rate_limit, seed)
             .with_faults(faults)
             .with_latency(latency),
-        incidents: incidents(&mut dice, begin, calm, steps),
+        incidents: incidents(&mut dice, begin, calm),
         habits: Habits {
             lots_max: dice.one_of(&[1, 3, 1_000]),
             refuses: dice.one_of(&[0.0, 0.0, 0.3]),
@@ -131,12 +130,7 @@ fn faults(dice: &mut Dice, from: Duration, to: Duration) -> Vec<Fault> {
     faults
 }
 
-fn incidents(
-    dice: &mut Dice,
-    from: Duration,
-    to: Duration,
-    clock_step: i64,
-) -> Vec<(Duration, Incident)> {
+fn incidents(dice: &mut Dice, from: Duration, to: Duration) -> Vec<(Duration, Incident)> {
     let mut all = Vec::new();
     let downs = |dice: &mut Dice, at| dice.span(SECOND, HOUR * 12).min(to - at);
     for (at, _) in dice.spans(2.0, from, to, SECOND * 30) {
@@ -152,8 +146,18 @@ fn incidents(
     for (begin, end) in dice.spans(1.0, from, to, HOUR * 2) {
         all.extend([(begin, Incident::StateBreaks), (end, Incident::StateMends)]);
     }
-    if clock_step > 0 && dice.0.bool() {
-        let by = dice.one_of(&[clock_step, -clock_step]);
+    for (begin, end) in dice.spans(1.0, from, to, HOUR) {
+        all.push((begin, Incident::Freeze { span: end - begin }));
+    }
+    for (at, _) in dice.spans(0.7, from, to, SECOND * 30) {
+        let readable_percent = dice.one_of(&[0, 90, 100]);
+        let lost = Incident::StateDamaged { readable_percent, with_hint: dice.0.u8(..3) > 0 };
+        // Found by the process that runs, or by the next one.
+        let crash = dice.0.bool().then_some((at, Incident::Crash { down: downs(dice, at) }));
+        all.extend(crash.into_iter().chain([(at, lost)]));
+    }
+    if dice.0.bool() {
+        let by = dice.one_of(&[CLOCK_STEP, -CLOCK_STEP]);
         let (begin, end) = (dice.within(from, to), to);
         let back = dice.within(begin, end);
         all.extend([(begin, Incident::ClockSteps(by)), (back, Incident::ClockSteps(-by))]);

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use in_lookback::api::page::{Failure, FailureKind};
-use in_lookback::model::TimeRange;
+use in_lookback::model::{Now, TimeRange};
+use in_lookback::poll::engine;
+use in_lookback::poll::progress::{Beginning, Loss, Progress, SweepProgress};
 use in_lookback::poll::report::Field;
 
 use crate::api::{failure, range};
-use crate::clock::{HOUR, MINUTE, SECOND};
+use crate::clock::{DAY, HOUR, MINUTE, SECOND, moment};
 use crate::hand::Hand;
 use crate::plans::{plan, plan_with_reach};
 
@@ -45,6 +47,30 @@ fn an_empty_result_widens_the_window_and_old_records_keep_it_as_wide_as_they_nee
         events[events.len() - 3..],
         ["window_narrowed", "window_narrowed", "window_widened"]
     );
+}
+
+/// The fresh end of the live poll that goes on after the host took nothing for so long.
+fn goes_on_after(held_up: Duration) -> (Hand, Option<in_lookback::model::Timestamp>) {
+    let mut hand = Hand::new(&plan(&[QUIET.as_slice(), &[("sweeps", "off")]].concat()));
+    hand.ask();
+    let fresh = hand.ago(SECOND);
+    hand.page(&[fresh], Some("/e?at=1&end=9&shown=0"));
+    hand.engine.next(hand.now, false);
+    hand.pass(held_up);
+    hand.engine.next(hand.now, false);
+    let url = hand.ask();
+    let is_planned = url.query_pairs().any(|(name, _)| name == "to");
+    let to = is_planned.then(|| range(&url).1);
+    (hand, to)
+}
+
+#[test]
+fn a_live_poll_that_the_host_held_up_for_an_interval_is_planned_anew() {
+    let (_, to) = goes_on_after(MINUTE * 2);
+    assert_eq!(to, None, "it goes on with its next page");
+    let (hand, to) = goes_on_after(HOUR);
+    assert_eq!(to, Some(hand.wall()));
+    assert_eq!(hand.progress.live_until, None, "the first one is not complete");
 }
 
 #[test]
@@ -318,4 +344,31 @@ fn an_interrupted_sweep_is_followed_from_when_it_began() {
         hand.empty();
     }
     assert_eq!(hand.progress.sweeps[0].began, began);
+}
+
+#[test]
+fn a_source_whose_progress_was_lost_is_read_again_as_deep_as_anything_is_read() {
+    let now = Now { wall: moment(DAY * 100), mono: Duration::ZERO };
+    let ago = |span| moment(DAY * 100) - span;
+    let sweep = SweepProgress { depth_seconds: 3_600, began: ago(HOUR * 7), unread: Vec::new() };
+    let known = Progress { live_until: Some(ago(HOUR * 5)), ..Progress::new(ago(DAY * 9)) };
+    let swept = Progress { sweeps: vec![sweep], ..known.clone() };
+    let future = Progress { live_until: Some(now.wall + DAY), ..known.clone() };
+    let bounded = moment(DAY * 100 - HOUR * 2).to_string();
+    let cases = [
+        ("10m", None, None, HOUR * 24),
+        ("10m", Some(HOUR * 30), None, HOUR * 54),
+        ("10m", None, Some(known.clone()), HOUR * 29),
+        ("10m", Some(HOUR), Some(known), HOUR * 29),
+        ("10m", None, Some(swept), HOUR * 31),
+        ("10m", None, Some(future), HOUR * 24),
+        (&bounded, Some(HOUR * 30), None, HOUR * 2),
+    ];
+    for (start, written, progress, back) in cases {
+        let plan = plan(&[("sweeps", "6h/2h, 24h/6h"), ("start", start)]);
+        let loss = Loss { written: written.map(ago), progress };
+        let begun = engine::begin(&plan.schedule, &Beginning::Lost(loss.clone()), now);
+        assert_eq!(begun.origin, ago(back), "start {start}, {loss:?}");
+        assert_eq!(begun.live_until, None);
+    }
 }

@@ -10,21 +10,22 @@ use in_lookback::handoff::{Handoff, Lot, Settled};
 use in_lookback::model::Now;
 use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Reads, Step};
-use in_lookback::poll::progress::Commit;
+use in_lookback::poll::progress::{Beginning, Commit};
 use in_lookback::poll::report::Report;
 use in_lookback::poll::tokens::Grant;
-use in_lookback::state::State;
 use in_lookback::state::memory::MemoryState;
+use in_lookback::state::{State, StateError, Trouble};
 
 use crate::api::{Api, Page};
-use crate::clock::{Clock, moment};
+use crate::clock::{Clock, moment, time};
 use crate::event::{self, Happening};
 use crate::fuse::{Crash, Fuse};
 use crate::ledger::Ledger;
 use crate::record;
 
-const AHEAD_MAX: usize = 8 * 1024 * 1024;
+const AHEAD_MAX: usize = 4 * 1024 * 1024;
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the process works with, and what outlives it.
 #[derive(Debug)]
@@ -35,6 +36,14 @@ pub(crate) struct World {
     pub(crate) state: MemoryState,
     pub(crate) ledger: Ledger,
     pub(crate) fuse: Fuse,
+}
+
+impl World {
+    /// What the state does not hold any more may come again.
+    fn note_loss(&mut self) {
+        let Self { events, state, ledger, .. } = self;
+        ledger.renewed(|index| state.holds(&event::shown(index, &events[index]).seen.key));
+    }
 }
 
 /// What is under way.
@@ -52,6 +61,7 @@ pub(crate) struct Shell {
     under_way: Vec<(Duration, Answer)>,
     unsaved: Option<Commit>,
     commit_not_before: Duration,
+    renew_not_before: Duration,
     /// Every report but the heartbeats.
     pub(crate) reports: Vec<Report>,
 }
@@ -59,8 +69,16 @@ pub(crate) struct Shell {
 impl Shell {
     pub(crate) fn start(plan: &Arc<Plan>, world: &mut World, seed: u64) -> Self {
         let now = world.clock.now();
-        let first = || engine::first_progress(&plan.schedule, now);
-        let progress = world.state.progress.get_or_insert_with(first).clone();
+        let begin = |beginning: &Beginning| engine::begin(&plan.schedule, beginning, now);
+        let (progress, beginning) =
+            world.state.open(begin, now.wall).expect("a state that can be opened");
+        if let Some(Beginning::Lost(loss)) = beginning {
+            world.note_loss();
+            if loss.progress.is_none() {
+                let back_to = time(progress.origin);
+                world.ledger.forgotten(&world.events, world.clock.time, back_to);
+            }
+        }
         let horizon = engine::horizon(&plan.schedule, now.wall);
         let mut dedup = Dedup::new(horizon);
         let loaded = world.state.recent(horizon, &mut |key| dedup.load(key));
@@ -72,6 +90,7 @@ impl Shell {
             under_way: Vec::new(),
             unsaved: None,
             commit_not_before: Duration::ZERO,
+            renew_not_before: Duration::ZERO,
             reports: Vec::new(),
         }
     }
@@ -140,7 +159,7 @@ impl Shell {
         match world.state.known(&mut known) {
             Ok(()) => self.engine.listing(ticket, &entries, page.next.as_deref(), &known, now),
             Err(error) => {
-                self.engine.state_failed(&error.to_string(), now);
+                self.state_failed(&error, world);
                 self.engine.deferred(ticket, now);
             }
         }
@@ -159,7 +178,7 @@ impl Shell {
         if !known.is_empty()
             && let Err(error) = world.state.known(&mut known)
         {
-            self.engine.state_failed(&error.to_string(), now);
+            self.state_failed(&error, world);
             self.engine.deferred(ticket, now);
             return Ok(());
         }
@@ -210,12 +229,30 @@ impl Shell {
                 self.engine.committed(commit, ids, now);
             }
             Err(error) => {
-                self.engine.state_failed(&error.to_string(), now);
                 self.unsaved = Some(commit);
                 self.commit_not_before = now.mono + COMMIT_AGAIN;
+                self.state_failed(&error, world);
             }
         }
         Ok(())
+    }
+
+    fn state_failed(&mut self, error: &StateError, world: &mut World) {
+        let now = world.clock.now();
+        if error.trouble() != Trouble::Lost || now.mono < self.renew_not_before {
+            return self.engine.state_failed(&error.to_string(), now);
+        }
+        let kept = self.engine.kept(&self.handoff.pending());
+        match world.state.renew(&kept, error, now.wall, &|| true) {
+            Ok(renewed) => {
+                self.engine.state_lost(&renewed.what, now);
+                self.renew_not_before = now.mono + RENEW_AGAIN;
+                self.commit_not_before = now.mono;
+                self.unsaved.get_or_insert_with(|| self.engine.commit(&[], Vec::new(), now));
+                world.note_loss();
+            }
+            Err(again) => self.engine.state_failed(&again.to_string(), now),
+        }
     }
 
     fn next_commit(&self) -> Duration {

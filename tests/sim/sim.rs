@@ -37,6 +37,16 @@ pub(crate) enum Incident {
     /// The disk of the state fails.
     StateBreaks,
     StateMends,
+    /// The state is damaged: this share of its ids can still be read, and of its progress a hint,
+    /// or nothing. A process that runs finds out when it writes or asks; else the next one does.
+    StateDamaged {
+        readable_percent: u8,
+        with_hint: bool,
+    },
+    /// The process does nothing for a while, and the world goes on.
+    Freeze {
+        span: Duration,
+    },
     /// The wall clock steps by so many seconds.
     ClockSteps(i64),
 }
@@ -81,6 +91,8 @@ pub(crate) struct Sim {
     starts_at: Duration,
     /// When the process wants to go on.
     wakes_at: Duration,
+    /// Until when it does nothing.
+    frozen_until: Duration,
     incidents: std::vec::IntoIter<(Duration, Incident)>,
     end: Duration,
     seed: u64,
@@ -104,6 +116,7 @@ pub(crate) fn run(scenario: Scenario) -> Outcome {
         process: None,
         starts_at: scenario.begin,
         wakes_at: Duration::ZERO,
+        frozen_until: Duration::ZERO,
         incidents: scenario.incidents.into_iter(),
         end: scenario.end,
         seed: scenario.seed,
@@ -129,7 +142,7 @@ impl Sim {
     fn advance(&mut self) -> bool {
         let process = match &self.process {
             None => self.starts_at,
-            Some(shell) => self.wakes_at.min(self.host.wake(&shell.handoff)),
+            Some(shell) => self.wakes_at.min(self.host.wake(&shell.handoff)).max(self.frozen_until),
         };
         let incident = self.next_incident().unwrap_or(Duration::MAX);
         let next = process.min(incident).max(self.world.clock.time);
@@ -139,6 +152,9 @@ impl Sim {
 
     fn turn(&mut self) -> Result<(), Crash> {
         let Some(shell) = &mut self.process else { return Ok(()) };
+        if self.world.clock.time < self.frozen_until {
+            return Ok(());
+        }
         let World { clock, ledger, fuse, .. } = &mut self.world;
         self.host.turn(&mut shell.handoff, clock.time, clock.now().mono, ledger, fuse)?;
         self.wakes_at = shell.turn(&mut self.world)?;
@@ -187,6 +203,16 @@ impl Sim {
                 self.world.state.broken = false;
                 self.free();
             }
+            Incident::StateDamaged { readable_percent, with_hint } => {
+                let mut rng = fastrand::Rng::with_seed(self.seed);
+                self.world.state.damage(|_| rng.u8(..100) < readable_percent, with_hint);
+            }
+            Incident::Freeze { span } => {
+                if self.process.is_some() {
+                    self.frozen_until = self.frozen_until.max(self.world.clock.time + span);
+                    self.free();
+                }
+            }
             Incident::ClockSteps(by) => self.world.clock.ahead += by,
             Incident::Pause => {
                 if let Some(shell) = &mut self.process {
@@ -207,7 +233,7 @@ impl Sim {
 
     /// Commits can go on, after they have waited for as long as they wait between attempts.
     fn free(&mut self) {
-        self.world.ledger.free_since = self.world.clock.time + SECOND;
+        self.world.ledger.free_since = self.world.clock.time.max(self.frozen_until) + SECOND;
     }
 
     fn crash(&mut self, down: Duration) {
@@ -239,6 +265,7 @@ impl Sim {
             self.starts_at = self.world.clock.time + down;
         }
         self.host.restart();
+        self.frozen_until = Duration::ZERO;
         self.world.api.forget_client();
     }
 

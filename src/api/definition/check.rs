@@ -219,6 +219,7 @@ window: 20m
             ("window: 20m", "window: soon", "expected a duration"),
             ("{from}", "{since}", "'{since}' has no value here"),
             ("{from}", "{from", "without its partner"),
+            ("'{from}'", "\"{fr\\n\\rom}\"", "'{fr om}' has no value here"),
             ("https://api", "http://api", "unencrypted"),
             ("page: 1000", "page: many", "u32"),
         ] {

@@ -110,3 +110,35 @@ impl Definition {
         Ok(definition)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As large as a file may be.
+    const SIZE: usize = DEFINITION_BYTES_MAX as usize;
+
+    #[test]
+    fn a_document_made_to_fill_the_memory_or_the_stack_is_refused() {
+        // A body may be any tree.
+        let mut laughs = "name: a\ntitle: a\nbase_url: https://a.example\nauth: {kind: none}\nrequest:\n  path: /\n  method: POST\n  body:\n    a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..20 {
+            let alias = format!("*a{}", level - 1);
+            laughs += &format!("    a{level}: &a{level} [{}]\n", [alias.as_str(); 10].join(", "));
+        }
+        let columns = |open: &str| open.repeat(SIZE / open.len());
+        let documents = [
+            laughs,
+            columns("["),
+            columns("{a: "),
+            columns("- "),
+            columns("? "),
+            columns("&a "),
+            columns("!!x "),
+        ];
+        for document in documents {
+            let error = Definition::parse(&document).map(|_| ()).unwrap_err().to_string();
+            assert!(error.len() < 1_000, "{error}");
+        }
+    }
+}

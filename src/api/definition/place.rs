@@ -21,12 +21,12 @@ pub struct DefinitionError {
 impl DefinitionError {
     /// A mistake that stands nowhere in particular: a part that is missing.
     pub fn new(problem: impl Into<String>) -> Self {
-        Self { place: None, problem: problem.into() }
+        Self { place: None, problem: one_line(&problem.into()) }
     }
 
     /// A mistake at a place.
     pub fn at(place: Place, problem: impl Into<String>) -> Self {
-        Self { place: Some(place), problem: problem.into() }
+        Self { place: Some(place), problem: one_line(&problem.into()) }
     }
 
     pub(super) fn from_yaml(error: &serde_saphyr::Error) -> Self {
@@ -45,9 +45,13 @@ impl DefinitionError {
             "expected string scalar" => "expected a text; quote one that begins with a brace",
             other => other,
         };
-        let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self { place, problem }
+        Self { place, problem: one_line(problem) }
     }
+}
+
+/// A refusal is one line, whatever it quotes.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for DefinitionError {

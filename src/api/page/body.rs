@@ -29,6 +29,16 @@ pub enum BodyError {
         /// What stands there instead.
         found: String,
     },
+    /// More records than one body may have.
+    #[error(
+        "the body holds {found} records, expected at most {at_most}; ask for smaller pages or shorter ranges"
+    )]
+    TooMany {
+        /// How many it has.
+        found: usize,
+        /// How many it may have.
+        at_most: usize,
+    },
     /// What stands where the next page is named is no link.
     #[error("the next page: {0}")]
     Next(&'static str),
@@ -58,10 +68,12 @@ impl Layout {
         }
     }
 
-    /// Delivers the records of an answer; returns what was asked of its body.
+    /// Delivers the records of an answer, of which there may be so many; returns what was asked of
+    /// its body.
     pub(super) fn scan<'p>(
         &self,
         response: &'p Response,
+        at_most: usize,
         on_record: &mut dyn FnMut(&RawEvent<'p>),
     ) -> Result<Slots<'p>, BodyError> {
         if response.status == NO_CONTENT {
@@ -69,19 +81,27 @@ impl Layout {
         }
         let text = std::str::from_utf8(&response.body)
             .map_err(|error| BodyError::Utf8(error.valid_up_to()))?;
-        match self {
+        let mut found = 0;
+        let mut on_record = |record: &RawEvent<'p>| {
+            found += 1;
+            if found <= at_most {
+                on_record(record);
+            }
+        };
+        let of_body = match self {
             Layout::Lines(of_record) => {
-                json::scan_lines(text, of_record, on_record)?;
-                Ok(Slots::new())
+                json::scan_lines(text, of_record, &mut on_record)?;
+                Slots::new()
             }
             Layout::Array(shape) => {
-                let tail = json::scan_page(text, shape, on_record)?;
+                let tail = json::scan_page(text, shape, &mut on_record)?;
                 if !tail.has_records {
                     return Err(BodyError::NoRecords(shape.records.to_string()));
                 }
-                Ok(tail.found)
+                tail.found
             }
-        }
+        };
+        if found > at_most { Err(BodyError::TooMany { found, at_most }) } else { Ok(of_body) }
     }
 }
 

@@ -7,6 +7,7 @@ use once_cell::sync::Lazy;
 use super::Response;
 use crate::api::definition::{Definition, ErrorMeaning};
 use crate::api::quota;
+use crate::config::Secret;
 use crate::json::{self, Pointer, Scalar};
 use crate::model::Timestamp;
 use crate::poll::backoff;
@@ -21,6 +22,20 @@ pub struct Failure {
     /// The service's code, or what went wrong.
     pub error: String,
 }
+
+impl Failure {
+    /// The same, without words that quote a credential: servers echo what they were sent.
+    #[must_use]
+    pub fn without(mut self, secret: Option<&Secret>) -> Self {
+        if secret.is_some_and(|secret| secret.is_quoted_in(&self.error)) {
+            self.error = QUOTES.to_owned();
+        }
+        self
+    }
+}
+
+/// What is shown instead.
+const QUOTES: &str = "an answer that quotes the credential, not shown";
 
 /// What to do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

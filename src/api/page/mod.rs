@@ -33,6 +33,12 @@ use crate::model::{EventKey, Seen, Timestamp};
 /// A page has about so many events.
 const PAGE_EVENTS: usize = 1_024;
 
+/// A body with more events is refused: what is kept of each is more than the least of them has bytes.
+const EVENTS_MAX: usize = 1 << 19;
+
+/// The same of entries of a listing.
+const ENTRIES_MAX: usize = 100_000;
+
 /// An answer as it came, decompressed.
 #[derive(Debug, Default)]
 pub struct Response {
@@ -161,7 +167,7 @@ impl PageReader {
     pub fn listing<'p>(&self, response: &'p Response) -> Result<Listing<'p>, BodyError> {
         let (reader, layout) = self.listing.as_ref().ok_or(BodyError::Undefined("with blobs"))?;
         let mut entries = Ok(Vec::new());
-        let found = layout.scan(response, &mut |raw| {
+        let found = layout.scan(response, ENTRIES_MAX, &mut |raw| {
             let Ok(read) = &mut entries else { return };
             match reader.read(raw, read.len() + 1, &self.identity) {
                 Ok(entry) => read.push(entry),
@@ -197,7 +203,7 @@ impl PageReader {
         let reader =
             self.subscriptions.as_ref().ok_or(BodyError::Undefined("with subscriptions"))?;
         let mut names = Vec::new();
-        reader.listed_in.scan(response, &mut |raw| {
+        reader.listed_in.scan(response, ENTRIES_MAX, &mut |raw| {
             names.extend(records::subscribed(raw, &reader.on).map(Cow::into_owned));
         })?;
         Ok(names)
@@ -210,7 +216,7 @@ impl PageReader {
         received: Timestamp,
         events: &mut Vec<Event<'p>>,
     ) -> Result<Slots<'p>, BodyError> {
-        self.events_in.scan(response, &mut |raw| {
+        self.events_in.scan(response, EVENTS_MAX, &mut |raw| {
             events.push(self.events.read(raw, &self.identity, made, received));
         })
     }

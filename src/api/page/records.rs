@@ -13,6 +13,10 @@ use crate::model::{Bucket, EventKey, Fault, Seen, TimeFormat, Timestamp};
 /// A text that is quoted in an error is cut after so many characters.
 const QUOTED_CHARS_MAX: usize = 40;
 
+/// An event from before this day is none: its time is a zero, or was never set. It says nothing about
+/// when the event's id may be forgotten, and must not keep all others from it.
+const EARLIEST: Timestamp = Timestamp::from_secs(315_532_800); // 1980-01-01
+
 /// How events are read. Asked of each: the id's parts, its time, the time it is selected by.
 #[derive(Clone, Debug)]
 pub(super) struct Events {
@@ -57,7 +61,7 @@ impl Events {
             time.is_none().then_some(Fault::NoTime)
         };
         let id = by_id.unwrap_or_else(|| identity.of_bytes(raw.raw));
-        let bucket = time.map_or(Bucket::UNTIMED, Bucket::of);
+        let bucket = time.filter(|time| *time >= EARLIEST).map_or(Bucket::UNTIMED, Bucket::of);
         let selected = self.selected.as_ref().and_then(|format| moment(format, times.get(1)));
         let time = time.unwrap_or(received);
         let selected = made.or(selected).unwrap_or(time);

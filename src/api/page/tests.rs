@@ -196,6 +196,14 @@ mod pages {
     }
 
     #[test]
+    fn a_time_that_was_never_set_does_not_keep_other_ids_from_being_forgotten() {
+        let items = r#"{"items":[{"id":"a","at":"1970-01-01T00:00:00Z"}]}"#;
+        let seen = seen(PLAIN, items);
+        assert_eq!((seen[0].time, seen[0].fault), (Timestamp::from_secs(0), None));
+        assert_eq!(seen[0].key.bucket, Bucket::UNTIMED);
+    }
+
+    #[test]
     fn the_time_that_reads_select_by_can_be_another_than_the_events_own() {
         let parts = format!("{PLAIN}window_on: {{at: /stored, format: seconds}}");
         let own = at("2026-01-01T00:00:00Z");

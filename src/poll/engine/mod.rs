@@ -21,16 +21,16 @@ use super::dedup::Dedup;
 use super::job::{Kind, Lane};
 use super::lateness::Lateness;
 use super::planner::{self, SliceLength};
-use super::progress::{Commit, Mark, Progress, SweepProgress};
+use super::progress::{Beginning, Commit, Kept, Loss, Mark, Progress, SweepProgress};
 use super::rate::RateLimit;
 use super::report::{Pulse, Report};
 use super::stats::{QUANTILES, Stats};
 use super::tokens::Tokens;
 use super::walk::Blob;
 use crate::api::request::{RequestSpec, Ticket};
-use crate::config::Plan;
 use crate::config::plan::{Schedule, Start};
 use crate::config::sweeps;
+use crate::config::{Plan, Secret};
 use crate::model::{Bucket, EventKey, Fault, Now, TimeRange, Timestamp};
 
 /// Kept beyond what any read can ask for: APIs and clocks are not exact.
@@ -82,8 +82,9 @@ struct Asked {
     /// Which lane asked, and for which of its jobs.
     lane: usize,
     job: u64,
-    /// Which token it carries.
+    /// Which token it carries, and that token.
     token: u64,
+    secret: Option<Secret>,
     /// Its URL, as it may be shown.
     url: String,
     what: What,
@@ -107,6 +108,8 @@ pub struct Engine {
     /// In the order in which they may ask: live polls, catch-up, sweeps.
     lanes: Vec<Lane>,
     next_live: Duration,
+    /// Since when there is no room for more records.
+    held_up: Option<Duration>,
     asked: HashMap<Ticket, Asked>,
     last_ticket: u64,
     last_job: u64,
@@ -147,11 +150,18 @@ struct Conditions {
     state: Condition,
 }
 
-/// The progress of a source that starts for the first time.
-pub fn first_progress(schedule: &Schedule, now: Now) -> Progress {
-    let mut progress = Progress::new(match schedule.start {
-        Start::Back(span) => now.wall - span,
-        Start::At(moment) => moment.min(now.wall),
+/// The progress of a source that has none.
+///
+/// A source whose progress was lost is read again as deep as anything is ever read, from when it was last read
+/// by whatever hint there is: a `start` counts from a first start that nobody remembers.
+pub fn begin(schedule: &Schedule, beginning: &Beginning, now: Now) -> Progress {
+    let mut progress = Progress::new(match (beginning, schedule.start) {
+        (Beginning::First, Start::Back(span)) => now.wall - span,
+        (Beginning::First, Start::At(moment)) => moment.min(now.wall),
+        (Beginning::Lost(loss), Start::Back(_)) => back_to(schedule, loss, now.wall),
+        (Beginning::Lost(loss), Start::At(moment)) => {
+            back_to(schedule, loss, now.wall).max(moment.min(now.wall))
+        }
     });
     add_sweeps(&mut progress, schedule, now);
     progress
@@ -169,9 +179,30 @@ fn add_sweeps(progress: &mut Progress, schedule: &Schedule, now: Now) -> Vec<Mar
     marks
 }
 
+/// How far back anything is ever read while all goes well.
+fn deepest(schedule: &Schedule) -> Duration {
+    let widest = schedule.widen.map_or(schedule.window, |widen| widen.max.max(schedule.window));
+    schedule.sweeps.last().map_or(widest, |sweep| sweep.depth.max(widest))
+}
+
+/// Before this, a source whose progress was lost had read all that it would ever have read.
+fn back_to(schedule: &Schedule, loss: &Loss, now: Timestamp) -> Timestamp {
+    let sweeps = || loss.progress.iter().flat_map(|progress| &progress.sweeps);
+    let read_until = loss.progress.as_ref().map(Progress::read_until);
+    let began = sweeps().map(|sweep| sweep.began);
+    let last = began.chain(read_until).chain(loss.written).fold(now, Timestamp::min);
+    let unread = sweeps().flat_map(|sweep| &sweep.unread).map(|range| range.from);
+    unread.fold(last - deepest(schedule), Timestamp::min)
+}
+
+/// Where a live poll began to read that ended soon before `moment`.
+fn back_from(schedule: &Schedule, moment: Timestamp) -> Timestamp {
+    moment - schedule.window - schedule.interval * 2
+}
+
 /// From this bucket on, the ids must be in memory: it is where live polls read.
 pub fn horizon(schedule: &Schedule, now: Timestamp) -> Bucket {
-    Bucket::of(now - schedule.window - schedule.interval * 2)
+    Bucket::of(back_from(schedule, now))
 }
 
 impl Engine {
@@ -195,6 +226,7 @@ impl Engine {
             durable: progress,
             lanes: [Kind::Live, Kind::CatchUp].into_iter().chain(sweeps).map(Lane::new).collect(),
             next_live: now.mono,
+            held_up: None,
             asked: HashMap::new(),
             last_ticket: 0,
             last_job: 0,
@@ -234,10 +266,7 @@ impl Engine {
 
     /// What is to become durable when these marks and keys do.
     pub fn commit(&mut self, marks: &[Mark], mut keys: Vec<EventKey>, now: Now) -> Commit {
-        keys.extend(marks.iter().filter_map(|mark| match mark {
-            Mark::Fetched(key) => Some(*key),
-            _ => None,
-        }));
+        keys.extend(marks.iter().filter_map(Mark::fetched));
         let mut progress = self.durable.clone();
         marks.iter().for_each(|mark| progress.apply(mark));
         let expire_before = self.expire_before(&progress, now.wall);
@@ -262,6 +291,20 @@ impl Engine {
         }
     }
 
+    /// What memory keeps of a state whose file is lost; `pending` are the events that do not yet count as
+    /// handed over.
+    pub fn kept(&self, pending: &HashSet<EventKey>) -> Kept {
+        let fetched: HashSet<EventKey> = self.marks.iter().filter_map(Mark::fetched).collect();
+        let counts = |key: &EventKey| !pending.contains(key) && !fetched.contains(key);
+        Kept { progress: self.durable.clone(), keys: self.dedup.keys().filter(counts).collect() }
+    }
+
+    /// The state was lost, and has been begun anew.
+    pub fn state_lost(&mut self, what: &str, now: Now) {
+        self.conditions.state.hold(now.mono);
+        self.reports.push(Report::state_lost(what));
+    }
+
     /// Counts and levels as of now.
     pub fn stats(&mut self, now: Now) -> &mut Stats {
         self.stats.behind = now.wall.since(self.durable.read_until());
@@ -278,8 +321,6 @@ impl Engine {
             return Bucket::UNTIMED;
         }
         let schedule = &self.plan.schedule;
-        let widest = schedule.widen.map_or(schedule.window, |widen| widen.max);
-        let deepest = schedule.sweeps.last().map_or(widest, |sweep| sweep.depth.max(widest));
         let resume = progress.live_until.unwrap_or(progress.origin) - schedule.window;
         // An endless link shows what has been stored since it stood there, however old: what ranges
         // have shown meanwhile must be known when it gets there.
@@ -303,7 +344,7 @@ impl Engine {
             .chain(again)
             .chain(shown)
             .chain(sweeps)
-            .chain([resume, until - deepest])
+            .chain([resume, until - deepest(schedule)])
             .min();
         Bucket::of(oldest.unwrap_or(resume) - MARGIN)
     }

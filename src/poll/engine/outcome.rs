@@ -8,7 +8,7 @@ use crate::api::Position;
 use crate::api::definition::Paging;
 use crate::api::page::{Entry, Event, Failure, FailureKind};
 use crate::api::position;
-use crate::api::request::{self, Placement, Ticket};
+use crate::api::request::{self, Ticket};
 use crate::model::{Bucket, EventKey, Fault, Now, Seen, TimeRange, Timestamp};
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::progress::Mark;
@@ -68,7 +68,7 @@ impl Engine {
                 continue;
             }
             let url = match position::pin(&entry.link, &self.plan.base_url) {
-                Ok(url) => self.without_credential(url),
+                Ok(url) => self.without_credential(&asked, url),
                 Err(problem) => return self.refuse(asked, &problem, now),
             };
             let (key, made) = (entry.key, entry.made);
@@ -218,10 +218,10 @@ impl Engine {
         let current = walk.next.as_ref();
         let next = match Position::after(paging, current, token, events, &plan.base_url) {
             Ok(next) => next,
-            Err(problem) => return self.refuse_page(asked.lane, &asked.url, &problem, now),
+            Err(problem) => return self.refuse_page(asked, &problem, now),
         };
         let next = next.map(|position| match position {
-            Position::Link(url) => Position::Link(self.without_credential(url)),
+            Position::Link(url) => Position::Link(self.without_credential(asked, url)),
             other => other,
         });
         let Some(walk) = self.walk_of(asked.lane, asked.job) else { return };
@@ -234,7 +234,7 @@ impl Engine {
                 self.next_seen = true;
                 if !follows {
                     let problem = "the next-page link repeats, or the pages never end";
-                    self.refuse_page(asked.lane, &asked.url, problem, now);
+                    self.refuse_page(asked, problem, now);
                 }
             }
             None => {
@@ -272,7 +272,10 @@ impl Engine {
         if let Some(hole) = job.hole.take_if(|_| by_time) {
             self.mark(Mark::Hole(hole));
         }
-        if goes_on.is_some() {
+        // What quotes the credential is not written down: after a restart an older link goes on.
+        let quotes =
+            |text: &String| asked.secret.as_ref().is_some_and(|secret| secret.is_quoted_in(text));
+        if goes_on.as_ref().is_some_and(|text| !quotes(text)) {
             self.mark(Mark::Follow(goes_on));
         }
         if ends {
@@ -281,9 +284,11 @@ impl Engine {
     }
 
     /// A link without the credential that it may echo: it is put there again when it is asked for.
-    fn without_credential(&self, url: url::Url) -> url::Url {
-        match self.plan.access.as_ref().map(|access| &access.place) {
-            Some(Placement::Query(name)) => request::without_parameter(&url, name),
+    fn without_credential(&self, asked: &Asked, url: url::Url) -> url::Url {
+        match (&self.plan.access, &asked.secret) {
+            (Some(access), Some(secret)) => {
+                request::without_credential(&url, &access.place, secret)
+            }
             _ => url,
         }
     }

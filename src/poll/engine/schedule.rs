@@ -10,7 +10,7 @@ use crate::config::{Plan, Secret};
 use crate::model::{Now, TimeRange, Timestamp};
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::planner::{self, LivePlan, LiveRules};
-use crate::poll::progress::Mark;
+use crate::poll::progress::{AHEAD_MAX, Mark};
 use crate::poll::ranges;
 use crate::poll::report::Report;
 use crate::poll::walk::{Blob, Walk};
@@ -27,8 +27,10 @@ impl Engine {
         self.pulse(now);
         let mut wake = self.next_pulse;
         if !room {
+            self.held_up.get_or_insert(now.mono);
             return Step::Wait(wake);
         }
+        self.replan_after_a_hold_up(now);
         for lane in 0..self.lanes.len() {
             if self.asked.len() >= self.under_way_max(lane) {
                 continue;
@@ -39,6 +41,17 @@ impl Engine {
             }
         }
         Step::Wait(wake)
+    }
+
+    /// A live poll that the host has held up for an interval is planned anew, so that what is fresh is
+    /// read first, and not what was fresh when the host stopped taking.
+    fn replan_after_a_hold_up(&mut self, now: Now) {
+        let Some(since) = self.held_up.take() else { return };
+        let lanes = self.lanes.iter_mut().filter(|lane| lane.kind == Kind::Live);
+        if now.mono >= since + self.plan.schedule.interval {
+            lanes.for_each(|lane| lane.job = None);
+            self.next_live = now.mono;
+        }
     }
 
     /// How many requests may be under way when a lane asks. One, but for blobs; and sweeps do not
@@ -84,8 +97,9 @@ impl Engine {
             interval: schedule.interval,
             window: schedule.window,
             widened: self.widened,
+            depth: super::deepest(schedule),
             reach: schedule.reach,
-            bound: self.bound(),
+            bound: self.bound(now),
         };
         let position = self.endless_position();
         let plan = match self.progress.live_until {
@@ -132,8 +146,10 @@ impl Engine {
     }
 
     /// Before this nothing is wanted.
-    fn bound(&self) -> Option<Timestamp> {
-        self.plan.schedule.start_is_bound.then_some(self.progress.origin)
+    fn bound(&self, now: Now) -> Option<Timestamp> {
+        let bound = self.plan.schedule.start_is_bound.then_some(self.progress.origin);
+        // Else a first start by a clock that was ahead would keep anything from being read until then.
+        bound.filter(|bound| *bound <= now.wall)
     }
 
     /// The oldest moment to plan for: within the API's reach for long enough to be asked for.
@@ -163,13 +179,18 @@ impl Engine {
             // The next one follows from when this one began, however long it was interrupted.
             return Ok(Job::new(unread, Now { wall: last.began, ..now }));
         }
-        let began = last.map_or(now.wall, |last| last.began.min(now.wall));
+        let began = match last {
+            None => now.wall,
+            // By a clock that was ahead: it would keep sweeps from beginning until then.
+            Some(last) if last.began > now.wall + AHEAD_MAX => now.wall - sweep.every,
+            Some(last) => last.began.min(now.wall),
+        };
         let since = now.wall.since(began);
         if since < sweep.every {
             return Err(now.mono + (sweep.every - since));
         }
         let from = planner::sweep_from(sweep, began, now.wall);
-        let from = self.bound().map_or(from, |bound| from.max(bound)).max(limit);
+        let from = self.bound(now).map_or(from, |bound| from.max(bound)).max(limit);
         Ok(Job::new(vec![TimeRange::new(from, now.wall)], now))
     }
 
@@ -287,8 +308,10 @@ impl Engine {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let job = self.lanes[lane].job.as_ref().map_or(0, |job| job.serial);
-        let url = request::without_query(&spec.url);
-        self.asked.insert(ticket, Asked { lane, job, token: self.tokens.serial, url, what });
+        let secret = self.tokens.current(now.mono).cloned();
+        let url = request::shown(&spec.url, secret.as_ref());
+        let token = self.tokens.serial;
+        self.asked.insert(ticket, Asked { lane, job, token, secret, url, what });
         Step::Fetch(Box::new(Fetch { ticket, spec, reads }))
     }
 

@@ -41,7 +41,8 @@ impl Engine {
     pub fn failed(&mut self, ticket: Ticket, failure: &Failure, now: Now) {
         self.stats.request(failure.status);
         let Some(asked) = self.asked.remove(&ticket) else { return };
-        self.fail(asked, failure, now);
+        let failure = failure.clone().without(asked.secret.as_ref());
+        self.fail(asked, &failure, now);
     }
 
     /// So many events could not be handed over as they should be; reported when a poll ends.
@@ -275,14 +276,15 @@ impl Engine {
         if let Some(walk) = self.walk_of(asked.lane, asked.job) {
             walk.asked = false;
         }
-        self.refuse_page(asked.lane, &asked.url, problem, now);
+        self.refuse_page(&asked, problem, now);
     }
 
-    pub(super) fn refuse_page(&mut self, lane: usize, url: &str, problem: &str, now: Now) {
+    pub(super) fn refuse_page(&mut self, asked: &Asked, problem: &str, now: Now) {
         let kind = FailureKind::Refused;
         let failure = Failure { kind, status: 200, error: problem.to_owned() };
-        self.page_failed(lane, url, &failure, now);
-        self.replan_if_stale(lane, now);
+        let failure = failure.without(asked.secret.as_ref());
+        self.page_failed(asked.lane, &asked.url, &failure, now);
+        self.replan_if_stale(asked.lane, now);
     }
 
     pub(super) fn no_token(
