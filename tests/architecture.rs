@@ -31,7 +31,7 @@ const BEHIND: &[(&str, &[&str])] = &[
     ("reqwest", &["http.rs"]),
     ("rustls", &["http.rs"]),
     ("rustls_pki_types", &["auth/assertion.rs"]),
-    ("ring", &["auth/assertion.rs", "http.rs"]),
+    ("ring", &["auth/assertion.rs", "encode/provenance.rs", "http.rs"]),
     ("base64", &["auth/"]),
     ("tokio", &["http.rs", "worker/"]),
     ("rusqlite", &["state/"]),

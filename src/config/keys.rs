@@ -51,6 +51,11 @@ pub const KEYS: &[Key] = &[
         "`record`: the event's own fields; `raw`: one field holding the event's JSON bytes as the API sent them",
     ),
     key("raw_key", "log", "the name of that field"),
+    key(
+        "provenance",
+        "off",
+        "`metadata` or `record` (under the key `_lookback`): every record says its `source`, `first_seen`, `late_by_seconds`, `poll` (what read it: `live`, `sweep`, `catchup`) and `sha256` of the API's bytes",
+    ),
     key("health", "on", "whether health records are emitted"),
     key("health_tag", "lookback.health", "the tag of health records"),
     key("heartbeat", "5m", "a `heartbeat` health record this often, or `off`"),
@@ -118,7 +123,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Properties that later versions will understand. Setting one is refused: silence would mislead.
-pub const PLANNED: &[&str] = &["dedup_on", "provenance", "node", "lease"];
+pub const PLANNED: &[&str] = &["dedup_on", "node", "lease"];
 
 /// The row of a property.
 pub fn find(name: &str) -> Option<&'static Key> {

@@ -37,6 +37,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// How records look.
     pub format: Format,
+    /// Where a record says where it came from.
+    pub provenance: Provenance,
     /// The tag of health records; nothing if there are none.
     pub health_tag: Option<String>,
     /// One hand-over at most, in bytes.
@@ -104,6 +106,17 @@ pub enum Format {
     Record,
     /// One field, so named, that holds the event's JSON.
     Raw(String),
+}
+
+/// Where a record says where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// Nowhere.
+    Off,
+    /// In its metadata.
+    Metadata,
+    /// In its body.
+    Record,
 }
 
 /// How to prove who asks.
@@ -208,10 +221,15 @@ impl Plan {
             Format::Record => "record".to_owned(),
             Format::Raw(key) => format!("raw in '{key}'"),
         };
+        let provenance = match self.provenance {
+            Provenance::Off => "off",
+            Provenance::Metadata => "metadata",
+            Provenance::Record => "record",
+        };
         let login = self.access.as_ref().map_or("none".to_owned(), |access| access.login.summary());
         format!(
             "api={} source={} cloud={} base_url={} login=[{login}] interval={} window={} sweeps=[{}] widen=[{widen}] \
-             drift_alert={} format=[{format}] health_tag={} heartbeat={} batch_size={} tick_bytes={} \
+             drift_alert={} format=[{format}] provenance={provenance} health_tag={} heartbeat={} batch_size={} tick_bytes={} \
              commit_delay={} rate_limit={}/m timeout={} max_page={} tls_verify={} db={}",
             self.definition.name,
             self.source,

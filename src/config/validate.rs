@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::hosts::Hosts;
-use super::plan::{Format, HttpOptions, Login, Plan, Schedule, Start, Widen};
+use super::plan::{Format, HttpOptions, Login, Plan, Provenance, Schedule, Start, Widen};
 use super::property::{at_least, at_least_a_second, optional, parsed};
 use super::{ConfigError, Raw, Secret, access, keys, sweeps, units, values};
 use crate::api::catalog;
@@ -51,6 +51,7 @@ impl Plan {
         Ok(Self {
             source: source(raw, &definition, &base_url),
             format: format(raw)?,
+            provenance: provenance(raw)?,
             health_tag: health_tag(raw)?,
             db: db(raw)?,
             commit_delay: at_least_a_second(raw, "commit_delay")?,
@@ -184,6 +185,15 @@ fn format(raw: &Raw) -> Result<Format, ConfigError> {
     })
 }
 
+fn provenance(raw: &Raw) -> Result<Provenance, ConfigError> {
+    parsed(raw, "provenance", |text| match text {
+        "off" | "false" | "no" => Ok(Provenance::Off),
+        "metadata" => Ok(Provenance::Metadata),
+        "record" => Ok(Provenance::Record),
+        _ => Err("expected off, metadata or record".to_owned()),
+    })
+}
+
 fn health_tag(raw: &Raw) -> Result<Option<String>, ConfigError> {
     let on = parsed(raw, "health", units::switch)?;
     Ok(raw.get_or_default("health_tag").filter(|_| on).map(str::to_owned))
@@ -298,7 +308,7 @@ mod tests {
             (&[("format", "xml")], "format"),
             (&[("managed_identity", "on")], "client_secret"),
             (&[("cloud", "mars")], "cloud"),
-            (&[("provenance", "record")], "provenance"),
+            (&[("provenance", "on")], "provenance"),
             (&[("tick_bytes", "1M")], "tick_bytes"),
             (&[("rate_limit", "0")], "rate_limit"),
             (&[("commit_delay", "0s")], "commit_delay"),

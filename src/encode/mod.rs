@@ -5,6 +5,7 @@
 pub mod health;
 pub mod msgpack;
 mod number;
+pub mod provenance;
 pub mod record;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,9 @@ const HEAD: [u8; 4] = [0x92, 0x92, 0xd7, 0x00];
 /// The metadata: an empty map.
 const NO_METADATA: u8 = 0x80;
 
+/// Where in a record the metadata begin: after the headers and eight bytes of time. The body follows them.
+pub(super) const METADATA_AT: usize = HEAD.len() + 8;
+
 /// Appends a record up to its body.
 pub fn begin(out: &mut Vec<u8>, secs: u32, nanos: u32) {
     out.extend_from_slice(&HEAD);

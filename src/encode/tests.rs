@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
 use super::msgpack::{DEPTH_MAX, TranscodeError, transcode};
+use super::provenance::{BYTES_MAX, Provenance};
 use super::record::{BODY_DEPTH_MAX, begin, raw, record};
+use crate::model::Timestamp;
 
 /// A value of JSON or MessagePack. Unlike `serde_json::Value`: names in order, also twice.
 #[derive(Clone, Debug, PartialEq)]
@@ -428,4 +430,77 @@ fn in_full(literal: &str) -> (bool, String) {
     let zeros = usize::try_from(1100 + exponent - fraction_len).expect("large enough");
     let digits = format!("{whole}{fraction}{}", "0".repeat(zeros));
     (negative, digits.trim_start_matches('0').to_owned())
+}
+
+mod provenance {
+    use super::*;
+
+    const SOURCE: &str = "entra_signins/contoso";
+
+    fn of(event: &str) -> Provenance<'_> {
+        let (first_seen, happened) = (Timestamp::from_secs(1_800_000_000), Timestamp::from_secs(7));
+        Provenance { source: SOURCE, first_seen, happened: Some(happened), poll: "sweep", event }
+    }
+
+    fn told(late_by: Tree) -> Tree {
+        // What sha256sum says of `{}`.
+        let sha256 = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        Tree::Map(vec![
+            (text("source"), text(SOURCE)),
+            (text("first_seen"), text("2027-01-15T08:00:00Z")),
+            (text("poll"), text("sweep")),
+            (text("sha256"), text(sha256)),
+            (text("late_by_seconds"), late_by),
+        ])
+    }
+
+    #[test]
+    fn metadata_say_where_a_record_came_from() {
+        let mut out = vec![0xc0];
+        record("{}", 1, 2, &mut out).unwrap();
+        let before = out.len();
+        of("{}").into_metadata(1, &mut out);
+        assert!(out.len() - before <= BYTES_MAX + SOURCE.len());
+        let head = Tree::List(vec![Tree::Time(1, 2), told(Tree::Double(1_799_999_993.0))]);
+        assert_eq!(decode(&out[1..]), Tree::List(vec![head, Tree::Map(vec![])]));
+    }
+
+    #[test]
+    fn an_event_without_a_time_is_late_by_nobody_knows_what() {
+        let mut out = Vec::new();
+        record("{}", 1, 2, &mut out).unwrap();
+        Provenance { happened: None, ..of("{}") }.into_metadata(0, &mut out);
+        let head = Tree::List(vec![Tree::Time(1, 2), told(Tree::Nil)]);
+        assert_eq!(decode(&out), Tree::List(vec![head, Tree::Map(vec![])]));
+    }
+
+    #[test]
+    fn a_body_of_any_size_gets_one_more_member() {
+        for count in [0, 1, 14, 15, 16, 17, 65_534, 65_535, 65_536] {
+            let members: Vec<String> = (0..count).map(|n| format!("\"{n}\":{n}")).collect();
+            let mut out = Vec::new();
+            record(&format!("{{{}}}", members.join(",")), 1, 2, &mut out).unwrap();
+            let Tree::List(before) = decode(&out) else { panic!("a record") };
+            of("{}").into_body(0, &mut out);
+            let Tree::List(after) = decode(&out) else { panic!("a record") };
+            let (Tree::Map(before), Tree::Map(after)) = (&before[1], &after[1]) else {
+                panic!("bodies")
+            };
+            assert_eq!(after[..count], before[..]);
+            assert_eq!(after[count..], [(text("_lookback"), told(Tree::Double(1_799_999_993.0)))]);
+        }
+    }
+
+    #[test]
+    fn a_text_gets_it_beside_itself() {
+        let mut out = Vec::new();
+        raw("{}", "log", 1, 2, &mut out);
+        of("{}").into_body(0, &mut out);
+        let Tree::List(parts) = decode(&out) else { panic!("a record") };
+        let body = vec![
+            (text("log"), text("{}")),
+            (text("_lookback"), told(Tree::Double(1_799_999_993.0))),
+        ];
+        assert_eq!(parts[1], Tree::Map(body));
+    }
 }

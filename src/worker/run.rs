@@ -275,11 +275,18 @@ impl Run {
         };
         let keys = page.events.iter().map(|event| &event.seen.key);
         let Some(known) = self.known(ticket, keys) else { return Ok(()) };
+        let poll = self.engine.poll_of(ticket);
         let fresh = self.engine.page(ticket, &page.events, page.next.as_deref(), &known, now);
         let spare = || self.shared.handoff().spare();
-        let format = &self.plan.format;
-        let (lots, as_text) =
-            batch::encode(&page.events, &fresh, format, self.plan.batch_size, spare);
+        let form = batch::Form {
+            format: &self.plan.format,
+            batch_size: self.plan.batch_size,
+            provenance: self.plan.provenance,
+            source: &self.plan.source,
+            came: now.wall,
+            poll,
+        };
+        let (lots, as_text) = batch::encode(&page.events, &fresh, &form, spare);
         if as_text > 0 {
             self.engine.rejected(Fault::NotTranscoded, as_text);
         }
