@@ -10,7 +10,7 @@ use crate::model::Timestamp;
 const KEY: &str = "_lookback";
 
 /// What it takes at most, besides the source's name.
-pub const BYTES_MAX: usize = 256;
+pub const ADDED_BYTES: usize = 256;
 
 /// The markers of a map: with its length in the marker, in two bytes, in four.
 const FIXMAP: u8 = 0x80;
@@ -35,7 +35,7 @@ pub struct Provenance<'a> {
 impl Provenance<'_> {
     /// Makes it the metadata of the record that begins at `start` and ends `out`.
     pub fn into_metadata(self, start: usize, out: &mut Vec<u8>) {
-        let mut map = Vec::with_capacity(BYTES_MAX + self.source.len());
+        let mut map = Vec::with_capacity(ADDED_BYTES + self.source.len());
         self.write(&mut map);
         let at = start + METADATA_AT;
         out.splice(at..=at, map);

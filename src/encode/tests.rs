@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
 use super::msgpack::{DEPTH_MAX, TranscodeError, transcode};
-use super::provenance::{BYTES_MAX, Provenance};
+use super::provenance::{ADDED_BYTES, Provenance};
 use super::record::{BODY_DEPTH_MAX, begin, raw, record};
 use crate::model::Timestamp;
 
@@ -460,7 +460,7 @@ mod provenance {
         record("{}", 1, 2, &mut out).unwrap();
         let before = out.len();
         of("{}").into_metadata(1, &mut out);
-        assert!(out.len() - before <= BYTES_MAX + SOURCE.len());
+        assert!(out.len() - before <= ADDED_BYTES + SOURCE.len());
         let head = Tree::List(vec![Tree::Time(1, 2), told(Tree::Double(1_799_999_993.0))]);
         assert_eq!(decode(&out[1..]), Tree::List(vec![head, Tree::Map(vec![])]));
     }

@@ -37,7 +37,7 @@ pub(super) fn encode(
 ) -> (Vec<Lot>, u64) {
     let added = match form.provenance {
         plan::Provenance::Off => ADDED_MAX,
-        _ => ADDED_MAX + provenance::BYTES_MAX + form.source.len(),
+        _ => ADDED_MAX + provenance::ADDED_BYTES + form.source.len(),
     };
     let size = |index: &usize| events[*index].raw.len() + added;
     let mut left: usize = fresh.iter().map(size).sum();
@@ -127,7 +127,7 @@ mod tests {
         let events = events(&["1", "2", "3"]);
         let form = Form { provenance: plan::Provenance::Record, ..form(&Format::Record, 1 << 20) };
         let (lots, _) = encode(&events, &[0, 1, 2], &form, Vec::new);
-        let room = 3 * (1 + ADDED_MAX + provenance::BYTES_MAX + 1);
+        let room = 3 * (1 + ADDED_MAX + provenance::ADDED_BYTES + 1);
         assert_eq!(lots[0].bytes.capacity(), room);
     }
 

@@ -305,6 +305,10 @@ pub(crate) fn body(record: &Record) -> Value {
     serde_json::from_str(&record.body_json()).unwrap()
 }
 
+pub(crate) fn metadata(record: &Record) -> Value {
+    serde_json::from_str(&record.metadata_json()).unwrap()
+}
+
 /// The id, under whatever name the API gives it.
 pub(crate) fn id(record: &Record) -> String {
     let body = body(record);

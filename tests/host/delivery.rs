@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::bench::{Bench, history, id, stream, with};
+use crate::bench::{Bench, body, history, id, metadata, stream, with};
 use crate::embedded::HostError;
 use crate::json::{Json, texts};
 use crate::net::whole_listing;
@@ -110,6 +110,44 @@ fn several_sources_share_one_state() {
         bench.assert_exact(input);
     }
     assert!(bench.stop(host).slowest_exit() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_record_says_where_it_came_from_and_stays_as_it_was() {
+    let bench = Bench::new(history(50));
+    let host = bench.start(vec![
+        with(bench.input("metadata").set("source", "a"), "provenance", "metadata"),
+        with(bench.input("record").set("source", "b"), "provenance", "record").set("format", "raw"),
+    ]);
+    for input in ["metadata", "record"] {
+        bench.wait(&host, input, || bench.output.tagged(input).len() == 50);
+    }
+    bench.stop(host);
+    let page = whole_listing(&bench);
+    let texts = texts(&page);
+    let check = |told: &serde_json::Value, source: &str, text: &str| {
+        assert_eq!(told["source"], source);
+        assert!(["live", "catchup"].contains(&told["poll"].as_str().unwrap()), "{told}");
+        let first_seen: jiff::Timestamp = told["first_seen"].as_str().unwrap().parse().unwrap();
+        let event: serde_json::Value = serde_json::from_str(text).unwrap();
+        let happened: jiff::Timestamp = event["createdDateTime"].as_str().unwrap().parse().unwrap();
+        let late_by = (first_seen - happened).total(jiff::Unit::Second).unwrap();
+        assert!((told["late_by_seconds"].as_f64().unwrap() - late_by).abs() < 0.001, "{told}");
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(told["sha256"], digest.as_str());
+    };
+    for record in bench.output.tagged("record") {
+        let body = body(&record);
+        let text = body["log"].as_str().unwrap();
+        assert!(texts.contains(&text), "{text}");
+        check(&body["_lookback"], "b", text);
+    }
+    for record in bench.output.tagged("metadata") {
+        let of_it = |text: &&&str| text.contains(&id(&record));
+        check(&metadata(&record), "a", texts.iter().find(of_it).unwrap());
+        assert!(body(&record).get("_lookback").is_none());
+    }
 }
 
 #[test]
