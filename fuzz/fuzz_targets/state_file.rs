@@ -95,7 +95,14 @@ fn edited(good: &Files, edits: &[u8]) -> Files {
 }
 
 fn open(path: &Path) -> Result<Opened<SqliteState>, StateError> {
-    sqlite::open(path, "source", Bucket::UNTIMED, |_| progress(), Timestamp::from_secs(7), Some(&|| true))
+    sqlite::open(
+        path,
+        "source",
+        Bucket::UNTIMED,
+        |_| progress(),
+        Timestamp::from_secs(7),
+        Some(&|| true),
+    )
 }
 
 fn progress() -> Progress {

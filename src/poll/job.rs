@@ -101,9 +101,10 @@ impl Job {
         self.tally.events == 0 && self.walk.as_ref().is_none_or(|walk| walk.pages == 0)
     }
 
-    /// The oldest moment it may still ask for, or has been shown.
+    /// The oldest moment it may still ask for, or leave to the catch-up, or has been shown.
     pub fn oldest(&self) -> Timestamp {
-        self.tally.oldest.map_or(self.whole.from, |oldest| oldest.min(self.whole.from))
+        let hole = self.hole.map(|hole| hole.from);
+        hole.into_iter().chain(self.tally.oldest).fold(self.whole.from, Timestamp::min)
     }
 }
 

@@ -233,3 +233,10 @@ fn promises_hold_for_blobs_whatever_happens() {
 fn promises_hold_for_an_endless_link_whatever_happens() {
     check_share(Style::Endless, 0, 2);
 }
+
+/// Seeds that have found something, so that it is not found again only by chance.
+#[test]
+fn promises_hold_where_they_once_did_not() {
+    // A clock an hour back while the state failed: what was to be read again was forgotten first.
+    [5_293, 5_792].into_iter().for_each(|seed| check(Style::Ranges, seed));
+}

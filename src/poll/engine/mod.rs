@@ -328,10 +328,13 @@ impl Engine {
             true => progress.live_until.unwrap_or(progress.origin).min(now),
             false => now,
         };
-        let holes = progress.holes.first().map(|hole| hole.from);
+        // What is still to be read, by what is to be committed and by what is known since.
+        let known = [progress, &self.progress];
+        let holes = known.iter().filter_map(|known| Some(known.holes.first()?.from));
         let jobs = self.lanes.iter().filter_map(|lane| lane.job.as_ref()).map(|job| job.oldest());
-        let sweeps = schedule.sweeps.iter().filter_map(|sweep| {
-            let last = progress.sweep(sweep.depth)?;
+        let both = schedule.sweeps.iter().flat_map(|sweep| known.map(|known| (sweep, known)));
+        let sweeps = both.filter_map(|(sweep, known)| {
+            let last = known.sweep(sweep.depth)?;
             let next = planner::sweep_from(*sweep, last.began, now);
             Some(last.unread.first().map_or(next, |range| range.from.min(next)))
         });
