@@ -20,6 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use include::matches;
 pub(crate) use variables::Variables;
 
 /// Includes nested deeper than this are a loop.
@@ -62,6 +63,8 @@ impl std::error::Error for ConfigError {}
 pub(crate) struct Property {
     pub(crate) key: String,
     pub(crate) value: String,
+    /// Whether some of the value came from a variable.
+    pub(crate) from_variable: bool,
     pub(crate) place: Place,
 }
 
@@ -198,7 +201,9 @@ impl Reader {
 
     fn fill_all(&mut self, properties: &mut [Property]) {
         for property in properties {
+            let written = property.value.clone();
             self.fill(&mut property.value, &property.place);
+            property.from_variable = property.value != written;
         }
     }
 

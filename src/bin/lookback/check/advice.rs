@@ -1,0 +1,91 @@
+//! What one look at the API says of its lateness: the drift, and the window that it would advise.
+
+use std::time::Duration;
+
+use in_lookback::config::Plan;
+use in_lookback::model::Timestamp;
+
+use super::attempt::Tried;
+use super::schedule::about;
+
+/// With fewer events, nothing can be said about how often they come.
+const EVENTS_MIN: usize = 10;
+
+/// So many times the usual wait for an event without one is no chance.
+const GAPS_MANY: u32 = 10;
+
+/// Advice is a multiple of this.
+const GRAIN: Duration = Duration::from_secs(300);
+
+/// Drift, and the window to set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advice {
+    /// How old the newest event is.
+    pub(crate) drift: Option<Duration>,
+    /// Whether events come often enough for that to be lateness, and not calm.
+    pub(crate) is_lateness: bool,
+    pub(crate) window: Duration,
+    /// What it goes by.
+    pub(crate) basis: String,
+}
+
+/// Judges what was found. One look cannot show that events are never later, so it advises no less than the
+/// definition's window and twice `interval`.
+pub(crate) fn advise(plan: &Plan, tried: &Tried) -> Advice {
+    let least = plan.definition.window.max(plan.schedule.interval * 2);
+    let drift = tried.times.first().map(|newest| tried.now.since(*newest));
+    let Some(age) = drift else {
+        let basis = format!(
+            "the definition's window: there is no event in the last {} to go by",
+            about(tried.span)
+        );
+        return Advice { drift, is_lateness: false, window: least, basis };
+    };
+    let Some(gap) = gap(&tried.times) else {
+        let basis = format!(
+            "the definition's window: {} in the last {} are too few to go by",
+            count(tried.times.len()),
+            about(tried.span)
+        );
+        return Advice { drift, is_lateness: false, window: least, basis };
+    };
+    let every = match gap.as_secs() {
+        0 => "several a second".to_owned(),
+        _ => format!("one every {}", about(gap)),
+    };
+    if age <= gap * GAPS_MANY {
+        let basis = format!(
+            "the definition's window: the newest event is no older than calm explains ({every})"
+        );
+        return Advice { drift, is_lateness: false, window: least, basis };
+    }
+    let window = least.max(up(age * 2)).min(plan.schedule.reach);
+    let basis = format!(
+        "twice the newest event's age, at least the definition's window: events come {every}, so \
+         {} without one is lateness",
+        about(age)
+    );
+    Advice { drift, is_lateness: true, window, basis }
+}
+
+/// Events an hour, as far as was read.
+pub(crate) fn events_an_hour(tried: &Tried) -> Option<f64> {
+    let gap = gap(&tried.times)?.as_secs_f64();
+    Some(3_600.0 / gap.max(0.001))
+}
+
+/// From one event to the next, on the average.
+fn gap(times: &[Timestamp]) -> Option<Duration> {
+    let (newest, oldest) = (times.first()?, times.last()?);
+    let gaps = u32::try_from(times.len() - 1).ok()?;
+    (times.len() >= EVENTS_MIN).then(|| newest.since(*oldest) / gaps)
+}
+
+fn up(span: Duration) -> Duration {
+    let grain = GRAIN.as_secs();
+    Duration::from_secs(span.as_secs().div_ceil(grain) * grain)
+}
+
+fn count(events: usize) -> String {
+    if events == 1 { "1 event".to_owned() } else { format!("{events} events") }
+}
