@@ -17,6 +17,9 @@ const GAPS_MANY: u32 = 10;
 /// Advice is a multiple of this.
 const GRAIN: Duration = Duration::from_secs(300);
 
+/// A rate is not taken from less.
+const RATE_SPAN_MIN: Duration = Duration::from_secs(600);
+
 /// Drift, and the window to set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Advice {
@@ -68,10 +71,11 @@ pub(crate) fn advise(plan: &Plan, tried: &Tried) -> Advice {
     Advice { drift, is_lateness: true, window, basis }
 }
 
-/// Events an hour, as far as was read.
+/// Events an hour, as far as was read: not more than a burst of minutes shows.
 pub(crate) fn events_an_hour(tried: &Tried) -> Option<f64> {
-    let gap = gap(&tried.times)?.as_secs_f64();
-    Some(3_600.0 / gap.max(0.001))
+    let oldest = tried.times.last().filter(|_| tried.times.len() >= EVENTS_MIN)?;
+    let span = tried.now.since(*oldest).max(RATE_SPAN_MIN);
+    Some(tried.times.len() as f64 * 3_600.0 / span.as_secs_f64())
 }
 
 /// From one event to the next, on the average.

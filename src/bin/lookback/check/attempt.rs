@@ -22,7 +22,7 @@ const REQUESTS_MAX: u32 = 40;
 const EVENTS_ENOUGH: usize = 50;
 
 /// Of one slice, so many pages at most.
-const PAGES_MAX: usize = 5;
+const PAGES_MAX: usize = 3;
 
 /// Of one listing, so many blobs at most, the newest ones.
 const BLOBS_MAX: usize = 3;
@@ -157,7 +157,7 @@ impl Look<'_> {
                         found.cut = true;
                         return Ok((now, span));
                     }
-                    self.slice(slice, part.as_deref(), found)?;
+                    self.read(slice, part.as_deref(), found)?;
                 }
             }
             if found.times.len() >= EVENTS_ENOUGH || span >= deepest {
@@ -167,19 +167,46 @@ impl Look<'_> {
         }
     }
 
-    fn slice(
+    /// Reads a range, or what is newest in it: where there is more than a look can read, which end of it comes first
+    /// is the API's choice, and so the newer half is read by itself.
+    fn read(
         &mut self,
         range: TimeRange,
         part: Option<&str>,
         found: &mut Found,
     ) -> Result<(), Failure> {
+        let before = (found.times.len(), found.odd);
+        if self.slice(range, part, found)? {
+            return Ok(());
+        }
+        found.cut = true;
+        if range.span() <= FIRST || self.requests >= self.requests_max {
+            return Ok(());
+        }
+        found.times.truncate(before.0);
+        found.odd = before.1;
+        let middle = range.to - range.span() / 2;
+        self.read(TimeRange::new(middle, range.to), part, found)?;
+        if found.times.len() < before.0 + EVENTS_ENOUGH && self.requests < self.requests_max {
+            self.read(TimeRange::new(range.from, middle), part, found)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the first pages of a range; says whether these are all.
+    fn slice(
+        &mut self,
+        range: TimeRange,
+        part: Option<&str>,
+        found: &mut Found,
+    ) -> Result<bool, Failure> {
         let mut at: Option<Position> = None;
         for _ in 0..PAGES_MAX {
             let page = PageOf { range, part, position: at.as_ref(), endless: false };
             let spec = self.requests().page(page);
             let response = match self.ask(spec) {
                 // What is not subscribed to has no events yet.
-                Err(failure) if failure.kind == FailureKind::Unsubscribed => return Ok(()),
+                Err(failure) if failure.kind == FailureKind::Unsubscribed => return Ok(true),
                 answer => answer?,
             };
             at = match self.plan.definition.blobs.is_some() {
@@ -187,14 +214,13 @@ impl Look<'_> {
                 false => self.page(&response, at.as_ref(), found)?,
             };
             if at.is_none() {
-                return Ok(());
+                return Ok(true);
             }
             if self.requests >= self.requests_max {
                 break;
             }
         }
-        found.cut = true;
-        Ok(())
+        Ok(false)
     }
 
     fn page(

@@ -1,5 +1,7 @@
 //! Lints of the way from the input to the SIEM: storage, outputs, and what Fluent Bit's defaults lose.
 
+use in_lookback::config::units;
+
 use super::Input;
 use super::finding::{Finding, Severity};
 use crate::config::{self, Config, Place, Section};
@@ -24,7 +26,11 @@ pub(crate) fn lint(config: &Config, inputs: &[Input<'_>], findings: &mut Vec<Fin
 
 fn storage(config: &Config, input: &Input<'_>, findings: &mut Vec<Finding>) {
     let place = input.place_of("storage.type");
-    let kind = input.section.get("storage.type").unwrap_or("memory");
+    // From Fluent Bit 4 on, inputs may inherit the service's.
+    let inherits =
+        config.service("storage.inherit").is_some_and(|it| units::switch(it) == Ok(true));
+    let inherited = config.service("storage.type").filter(|_| inherits);
+    let kind = input.section.get("storage.type").or(inherited).unwrap_or("memory");
     if !kind.eq_ignore_ascii_case("filesystem") {
         let problem = format!(
             "storage.type is {kind}: what the SIEM has not taken yet is lost when Fluent Bit crashes or is killed"

@@ -46,7 +46,7 @@ fn unknown(input: &Input<'_>, findings: &mut Vec<Finding>) {
             continue;
         }
         let mend = match nearest(key, &all) {
-            Some(name) => format!("write '{name}'"),
+            Some(name) => format!("write '{name}', if that is meant"),
             None => "remove it: the README lists all that there are".to_owned(),
         };
         let problem = format!(
@@ -122,7 +122,7 @@ mod tests {
             ("tenent", Some("tenant")),
             ("heart_beat", Some("heartbeat")),
             ("health_tags", Some("health_tag")),
-            ("colour", None),
+            ("xyzzy", None),
             ("x", None),
         ] {
             assert_eq!(nearest(written, &names), meant, "{written}");

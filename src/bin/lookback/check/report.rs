@@ -124,7 +124,12 @@ impl Looked {
     fn text(&self, out: &mut String) {
         let _ = writeln!(out, "{:<INDENT$}{}", "input", self.name);
         say(out, "source    ", &self.source);
-        say(out, "requests  ", &self.budget.to_string());
+        let requests = format!(
+            "at least {:.0} an hour, allowed {:.0}",
+            self.budget.needed.ceil(),
+            self.budget.allowed
+        );
+        say(out, "requests  ", &requests);
         match &self.trial {
             Trial::None => say(out, "window    ", &show(self.window)),
             Trial::Failed(problem, mend) => {
@@ -143,7 +148,7 @@ impl Looked {
             events => format!("{events} events"),
         };
         let page = format!(
-            "granted; {events} in {} requests, {} back{whole}",
+            "answered: {events} in {} requests, {} back{whole}",
             tried.requests,
             about(tried.span)
         );

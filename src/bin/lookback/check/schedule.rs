@@ -76,8 +76,15 @@ pub(crate) fn over_budget(
         used if used > 0.5 => (Severity::Warning, "little is left to catch up with"),
         _ => return None,
     };
+    // A look of minutes is no proof of what a day brings.
+    let (severity, basis) = match events_an_hour {
+        None => (severity, String::new()),
+        Some(events) => {
+            (Severity::Warning, format!(" if events go on as now, {events:.0} an hour"))
+        }
+    };
     let problem =
-        format!("the plan needs {budget}: {verdict}. Most of it is for {}", budget.dearest);
+        format!("the plan needs {budget}{basis}: {verdict}. Most of it is for {}", budget.dearest);
     let mend = match plan.schedule.rate_limit < plan.definition.limits.requests_per_minute {
         true => format!(
             "raise rate_limit (the API bears {} a minute), raise interval, or sweep less often",
