@@ -6,6 +6,7 @@ use in_lookback::config::Plan;
 use in_lookback::model::Timestamp;
 
 use super::attempt::Tried;
+use super::report::count;
 use super::schedule::about;
 
 /// With fewer events, nothing can be said about how often they come.
@@ -13,6 +14,9 @@ const EVENTS_MIN: usize = 10;
 
 /// So many times the usual wait for an event without one is no chance.
 const GAPS_MANY: u32 = 10;
+
+/// No API is called late for less.
+const LATE_MIN: Duration = Duration::from_secs(60);
 
 /// Advice is a multiple of this.
 const GRAIN: Duration = Duration::from_secs(300);
@@ -38,16 +42,19 @@ pub(crate) fn advise(plan: &Plan, tried: &Tried) -> Advice {
     let least = plan.definition.window.max(plan.schedule.interval * 2);
     let drift = tried.times.first().map(|newest| tried.now.since(*newest));
     let Some(age) = drift else {
-        let basis = format!(
-            "the definition's window: there is no event in the last {} to go by",
-            about(tried.span)
-        );
+        let basis = match tried.span.is_zero() {
+            true => "the definition's window: there is nothing to go by yet".to_owned(),
+            false => format!(
+                "the definition's window: there is no event in the last {} to go by",
+                about(tried.span)
+            ),
+        };
         return Advice { drift, is_lateness: false, window: least, basis };
     };
     let Some(gap) = gap(&tried.times) else {
         let basis = format!(
             "the definition's window: {} in the last {} are too few to go by",
-            count(tried.times.len()),
+            count(tried.times.len() as u64, "event"),
             about(tried.span)
         );
         return Advice { drift, is_lateness: false, window: least, basis };
@@ -56,18 +63,20 @@ pub(crate) fn advise(plan: &Plan, tried: &Tried) -> Advice {
         0 => "several a second".to_owned(),
         _ => format!("one every {}", about(gap)),
     };
-    if age <= gap * GAPS_MANY {
+    if age <= (gap * GAPS_MANY).max(LATE_MIN) {
         let basis = format!(
-            "the definition's window: the newest event is no older than calm explains ({every})"
+            "the definition's window: the newest event is no older than calm explains (events come {every})"
         );
         return Advice { drift, is_lateness: false, window: least, basis };
     }
     let window = least.max(up(age * 2)).min(plan.schedule.reach);
-    let basis = format!(
-        "twice the newest event's age, at least the definition's window: events come {every}, so \
-         {} without one is lateness",
-        about(age)
-    );
+    let lateness = format!("events come {every}, so {} without one is lateness", about(age));
+    let basis = match window > least {
+        true => format!("twice the newest event's age: {lateness}"),
+        false => {
+            format!("the definition's window, more than twice the newest event's age: {lateness}")
+        }
+    };
     Advice { drift, is_lateness: true, window, basis }
 }
 
@@ -88,8 +97,4 @@ fn gap(times: &[Timestamp]) -> Option<Duration> {
 fn up(span: Duration) -> Duration {
     let grain = GRAIN.as_secs();
     Duration::from_secs(span.as_secs().div_ceil(grain) * grain)
-}
-
-fn count(events: usize) -> String {
-    if events == 1 { "1 event".to_owned() } else { format!("{events} events") }
 }

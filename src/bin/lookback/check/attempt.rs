@@ -31,6 +31,9 @@ const BLOBS_MAX: usize = 3;
 const FIRST: Duration = Duration::from_secs(120);
 const DEEPER: u32 = 4;
 
+/// Ranges with more events than can be read are halved down to this: drift is not told more exactly.
+const FINE: Duration = Duration::from_secs(5);
+
 /// At least so deep it looks before it says that there is nothing.
 const DEEP: Duration = Duration::from_secs(24 * 3_600);
 
@@ -84,9 +87,9 @@ pub(crate) fn attempt(plan: &Plan) -> Result<Tried, (Asked, Failure)> {
     look.login().map_err(|failure| (Asked::Token, failure))?;
     let off = look.subscriptions().map_err(|failure| (Asked::Subscriptions, failure))?;
     let mut found = Found::default();
-    let tried = look.newest(&mut found).map_err(|failure| (Asked::Page, failure))?;
+    let tried = look.newest(&off, &mut found).map_err(|failure| (Asked::Page, failure))?;
     let (now, span) = tried;
-    found.times.sort_unstable_by(|a, b| b.cmp(a));
+    found.times.sort_unstable_by_key(|time| std::cmp::Reverse(*time));
     let Found { times, odd, cut } = found;
     Ok(Tried { now, times, span, whole: !cut, requests: look.requests, odd, off })
 }
@@ -145,14 +148,24 @@ impl Look<'_> {
     }
 
     /// Reads back from now, each time deeper, until there are events enough; says when it was, and how deep.
-    fn newest(&mut self, found: &mut Found) -> Result<(Timestamp, Duration), Failure> {
+    /// What is not subscribed to has no events.
+    fn newest(
+        &mut self,
+        off: &[String],
+        found: &mut Found,
+    ) -> Result<(Timestamp, Duration), Failure> {
         let now = self.clock.now().wall;
+        let is_on = |part: &&Option<String>| part.as_ref().is_none_or(|part| !off.contains(part));
+        let parts: Vec<&Option<String>> = self.plan.parts.iter().filter(is_on).collect();
+        if parts.is_empty() {
+            return Ok((now, Duration::ZERO));
+        }
         let schedule = &self.plan.schedule;
         let deepest = schedule.window.max(DEEP).min(schedule.reach);
         let (mut read, mut span) = (Duration::ZERO, FIRST.min(deepest));
         loop {
             for slice in slices(TimeRange::new(now - span, now - read), schedule.range_max) {
-                for part in &self.plan.parts {
+                for part in &parts {
                     if self.requests >= self.requests_max {
                         found.cut = true;
                         return Ok((now, span));
@@ -180,7 +193,7 @@ impl Look<'_> {
             return Ok(());
         }
         found.cut = true;
-        if range.span() <= FIRST || self.requests >= self.requests_max {
+        if range.span() <= FINE || self.requests >= self.requests_max {
             return Ok(());
         }
         found.times.truncate(before.0);
@@ -246,7 +259,7 @@ impl Look<'_> {
         let listing = self.reader.listing(response).map_err(|error| broken(error.to_string()))?;
         let next = self.next(at, listing.next.as_deref(), listing.entries.len()).map_err(broken)?;
         let mut blobs: Vec<_> = listing.entries.iter().map(|it| (it.made, &it.link)).collect();
-        blobs.sort_by(|a, b| b.0.cmp(&a.0));
+        blobs.sort_unstable_by_key(|(made, _)| std::cmp::Reverse(*made));
         found.cut |= blobs.len() > BLOBS_MAX;
         for (made, link) in blobs.into_iter().take(BLOBS_MAX) {
             let url = position::pin(link, &self.plan.base_url).map_err(broken)?;

@@ -93,8 +93,7 @@ impl Report {
         let warnings = self.findings.len() - serious;
         let warnings = match warnings {
             0 => String::new(),
-            1 => "; 1 warning".to_owned(),
-            more => format!("; {more} warnings"),
+            some => format!("; {}", count(some as u64, "warning")),
         };
         let tried = match self.inputs.iter().any(|input| !matches!(input.trial, Trial::None)) {
             true => "linted and tried",
@@ -102,8 +101,7 @@ impl Report {
         };
         let verdict = match self.verdict() {
             Verdict::Fine => format!("fine ({tried})"),
-            Verdict::Serious if serious == 1 => "1 thing to mend".to_owned(),
-            Verdict::Serious => format!("{serious} things to mend"),
+            Verdict::Serious => format!("{} to mend", count(serious as u64, "thing")),
             Verdict::Untried => "could not be tried".to_owned(),
         };
         format!("{}: {verdict}{warnings}\n", self.config)
@@ -143,13 +141,10 @@ impl Looked {
 
     fn tried(&self, out: &mut String, tried: &Tried, advice: &Advice) {
         let whole = if tried.whole { "" } else { ", and did not read all of it" };
-        let events = match tried.times.len() {
-            1 => "1 event".to_owned(),
-            events => format!("{events} events"),
-        };
+        let events = count(tried.times.len() as u64, "event");
         let page = format!(
-            "answered: {events} in {} requests, {} back{whole}",
-            tried.requests,
+            "answered: {events} in {}, {} back{whole}",
+            count(u64::from(tried.requests), "request"),
             about(tried.span)
         );
         say(out, "tried     ", &page);
@@ -191,6 +186,11 @@ impl Looked {
         };
         value
     }
+}
+
+/// `1 event`, `2 events`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 /// Says something behind a word, below the indent, wrapped at blanks.

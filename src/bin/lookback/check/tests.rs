@@ -240,7 +240,7 @@ fn the_advice_takes_silence_for_lateness_only_where_events_come_often() {
         (vec![minute], false, own, "1 event in the last 24h"),
         (often(30), false, own, "calm"),
         (often(47 * minute), true, units::duration("95m").unwrap(), "one every 10s"),
-        (often(3 * minute), true, own, "twice the newest event's age"),
+        (often(3 * minute), true, own, "more than twice the newest event's age"),
         (seldom(47 * minute), false, own, "calm"),
     ] {
         let advice = advice::advise(&plan, &tried(&ages));
