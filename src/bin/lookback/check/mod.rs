@@ -69,8 +69,8 @@ pub(crate) struct Input<'c> {
     /// As Fluent Bit names it.
     name: String,
     tag: String,
-    /// The parameters that its definition has of its own.
-    parameters: BTreeSet<String>,
+    /// The parameters that its definition has of its own; nothing if there is no such definition.
+    parameters: Option<BTreeSet<String>>,
     plan: Result<Plan, ConfigError>,
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn lint(input: &Input<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn unknown(input: &Input<'_>, findings: &mut Vec<Finding>) {
-    let own = input.parameters.iter().map(String::as_str);
+    let own = input.parameters.iter().flatten().map(String::as_str);
     let table = keys::KEYS.iter().map(|key| key.name);
     let all: Vec<&str> = table
         .chain(keys::PLANNED.iter().copied())
@@ -47,6 +47,8 @@ fn unknown(input: &Input<'_>, findings: &mut Vec<Finding>) {
         }
         let mend = match nearest(key, &all) {
             Some(name) => format!("write '{name}', if that is meant"),
+            // It may be a parameter of the definition that cannot be had.
+            None if input.parameters.is_none() => continue,
             None => "remove it: the README lists all that there are".to_owned(),
         };
         let problem = format!(

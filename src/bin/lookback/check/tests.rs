@@ -168,6 +168,8 @@ fn what_fluent_bit_itself_understands_is_no_finding() {
     let own = GOOD.replace("entra_signins", "o365_management");
     let own = own.replace("tenant:", "content_types: Audit.General\n      tenant:");
     assert_eq!(linted("a.yaml", &own), vec![]);
+    let elsewhere = own.replace("o365_management", "./not-here.yaml");
+    assert!(linted("a.yaml", &elsewhere).iter().all(|it| !it.problem.contains("content_types")));
     let odd = own.replace("content_types", "content_type");
     let found = linted("a.yaml", &odd);
     assert!(found[0].mend.starts_with("write 'content_types'"), "{found:#?}");
