@@ -40,7 +40,7 @@ const DEEP: Duration = Duration::from_secs(24 * 3_600);
 /// A longer wait that the server asks for is not waited for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Answered without the network, or left to the plugin: nothing is left to ask.
+/// The client gives up by itself after `timeout`; so much later nobody waits for it any more.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What came of it.

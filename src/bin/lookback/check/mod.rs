@@ -84,9 +84,7 @@ impl<'c> Input<'c> {
             section,
             name: own("alias"),
             tag: own("tag"),
-            parameters: definition
-                .map(|it| it.parameters.into_keys().collect())
-                .unwrap_or_default(),
+            parameters: definition.map(|it| it.parameters.into_keys().collect()),
             plan: load::plan(|name| section.get(name).map(str::to_owned)),
         }
     }

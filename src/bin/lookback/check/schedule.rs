@@ -162,7 +162,7 @@ pub(crate) fn one_source_each(inputs: &[Input<'_>], findings: &mut Vec<Finding>)
     }
 }
 
-/// A duration as people say it: `4m`, not `4m 12s`; seconds where there are no minutes.
+/// A duration as people say it: `4m`, not `4m 12s`.
 pub(crate) fn about(span: Duration) -> String {
     match span.as_secs() {
         s if s < 120 => format!("{s}s"),
