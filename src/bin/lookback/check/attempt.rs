@@ -264,7 +264,11 @@ impl Look<'_> {
         for (made, link) in blobs.into_iter().take(BLOBS_MAX) {
             let url = position::pin(link, &self.plan.base_url).map_err(broken)?;
             let spec = self.requests().blob(&url);
-            let response = self.ask(spec)?;
+            let response = match self.ask(spec) {
+                // It may have gone since it was listed.
+                Err(failure) if failure.kind == FailureKind::Gone => continue,
+                answer => answer?,
+            };
             let blob = self.reader.blob(&response, made, self.clock.now().wall);
             let blob = blob.map_err(|error| transient(response.status, error.to_string()))?;
             found.add(&blob.events);

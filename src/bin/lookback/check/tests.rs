@@ -257,6 +257,37 @@ fn the_advice_takes_silence_for_lateness_only_where_events_come_often() {
 }
 
 #[test]
+fn what_a_trial_shows_of_the_plan_is_a_warning_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.yaml");
+    let text = GOOD.replace("      storage.type", "      window: 10m\n      storage.type");
+    std::fs::write(&path, text).unwrap();
+    let config = read_with(&path, Variables::default()).unwrap();
+    let inputs = inputs(&config);
+    let plan = inputs[0].plan.as_ref().unwrap();
+    let dense = |age: u64| (0..3_000).map(|n| age + n / 100).collect::<Vec<u64>>();
+    let fine = tried(&[30]);
+    let late = tried(&dense(3_000));
+    let busy = Tried { times: vec![NOW; 500_000], ..fine.clone() };
+    let odd = Tried { odd: 3, ..fine.clone() };
+    let off = Tried { off: vec!["Audit.General".to_owned()], ..fine.clone() };
+    for (tried, word, line) in [
+        (&fine, "is shorter than advised", 14),
+        (&late, "50m late now", 7),
+        (&busy, "if events go on as now, 3000000 an hour", 7),
+        (&odd, "3 events are not as the definition says", 9),
+        (&off, "not subscribed to: Audit.General", 9),
+    ] {
+        let advice = advice::advise(plan, tried);
+        let found = schedule::in_practice(&inputs[0], plan, tried, &advice);
+        let it = found.iter().find(|it| it.problem.contains(word));
+        let it = it.unwrap_or_else(|| panic!("{word}: {found:#?}"));
+        assert_eq!(it.severity, Severity::Warning, "{it:#?}");
+        assert!(it.place.ends_with(&format!("a.yaml:{line}")), "{it:#?}");
+    }
+}
+
+#[test]
 fn a_burst_of_seconds_is_no_rate() {
     let burst: Vec<u64> = (0..200).map(|n| 100 + n / 100).collect();
     assert_eq!(advice::events_an_hour(&tried(&burst)), Some(1_200.0));
