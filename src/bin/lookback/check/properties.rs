@@ -85,14 +85,14 @@ fn in_clear(input: &Input<'_>, findings: &mut Vec<Finding>) {
             .iter()
             .find(|key| key.secret && key.name.eq_ignore_ascii_case(&property.key));
         let Some(key) = secret else { continue };
-        if property.value.is_empty() || property.from_variable {
+        if property.value.is_empty() || property.from_environment {
             continue;
         }
         let open =
             if is_open(property) { ", which everybody on this machine can read" } else { "" };
         let problem = format!("property '{}': the secret stands in the file{open}", key.name);
         let mend = format!(
-            "use a variable (`${{NAME}}`) or {}_file, and change the secret if others may have seen it",
+            "use a variable of the environment (`${{NAME}}`) or {}_file, and change the secret if others may have seen it",
             key.name
         );
         findings.push(Finding::new(Severity::Warning, &property.place, problem, mend));

@@ -11,9 +11,10 @@ use super::attempt::Tried;
 use super::*;
 use crate::config::{Variables, read_with};
 
+/// The secret is what any environment has: only that it is not in the file counts.
 const GOOD: &str = "\
-env:
-  SECRET: hunter2-but-longer
+env: {TENANT: contoso}
+
 service:
   storage.path: /var/lib/fluent-bit/storage
 pipeline:
@@ -21,9 +22,9 @@ pipeline:
     - name: lookback
       tag: entra.signins
       api: entra_signins
-      tenant: contoso
+      tenant: ${TENANT}
       client_id: app
-      client_secret: ${SECRET}
+      client_secret: ${PATH}
       db: /var/lib/fluent-bit/lookback.db
       storage.type: filesystem
   outputs:
@@ -38,7 +39,7 @@ fn linted(name: &str, text: &str) -> Vec<Finding> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     std::fs::write(&path, text).unwrap();
-    let config = read_with(&path, Variables::default()).unwrap();
+    let config = read_with(&path, Variables::of_process()).unwrap();
     let inputs = inputs(&config);
     lint(&config, &inputs, NOW)
 }
@@ -53,7 +54,6 @@ fn changed(from: &str, to: &str) -> Vec<Finding> {
 fn a_good_configuration_has_no_findings_in_either_format() {
     assert_eq!(linted("a.yaml", GOOD), vec![]);
     let classic = "\
-@SET SECRET=hunter2-but-longer
 [SERVICE]
     storage.path /var/lib/fluent-bit/storage
 [INPUT]
@@ -62,7 +62,7 @@ fn a_good_configuration_has_no_findings_in_either_format() {
     API           entra_signins
     Tenant        contoso
     Client_Id     app
-    Client_Secret ${SECRET}
+    Client_Secret ${PATH}
     DB            /var/lib/fluent-bit/lookback.db
     Storage.Type  filesystem
 [OUTPUT]
@@ -97,17 +97,11 @@ fn what_is_wrong_is_found_with_its_line_and_the_mend() {
         (input, &with("rate_limit: 100000"), Warning, 14, "can bear", "lower it"),
         (input, &with("interval: often"), Error, 14, "found 'often'", "expected a duration"),
         (input, &with("base_url: http://api.example"), Error, 14, "unencrypted", "https"),
-        ("      tenant: contoso\n", "", Error, 7, "'tenant': is missing", "set it"),
+        ("      tenant: ${TENANT}\n", "", Error, 7, "'tenant': is missing", "set it"),
         ("api: entra_signins", "api: entra_sign", Error, 9, "not built in", "entra_signins"),
-        (
-            "${SECRET}",
-            "hunter2-but-longer",
-            Warning,
-            12,
-            "stands in the file",
-            "client_secret_file",
-        ),
-        ("${SECRET}", "${NONE}", Warning, 12, "${NONE} is used but not set", "environment"),
+        ("${PATH}", "hunter2-but-longer", Warning, 12, "stands in the file", "client_secret_file"),
+        ("${PATH}", "${TENANT}", Warning, 12, "stands in the file", "the environment"),
+        ("${PATH}", "${NONE}", Warning, 12, "${NONE} is used but not set", "environment"),
         ("filesystem", "memory", Loss, 14, "is memory", "storage.type: filesystem"),
         ("      storage.type: filesystem\n", "", Loss, 7, "is memory", "storage.type: filesystem"),
         (
@@ -189,7 +183,7 @@ fn two_inputs_with_one_source_are_found() {
     assert!(found[0].problem.contains("the second one refuses to start"), "{found:#?}");
     let found = two(&input.replace("lookback.db", "other.db"));
     assert!(found[0].problem.contains("come twice"), "{found:#?}");
-    assert_eq!(two(&input.replace("tenant: contoso", "tenant: fabrikam")), vec![]);
+    assert_eq!(two(&input.replace("${TENANT}", "fabrikam")), vec![]);
 }
 
 fn planned(more: &str) -> Plan {
@@ -197,7 +191,7 @@ fn planned(more: &str) -> Plan {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.yaml");
     std::fs::write(&path, text).unwrap();
-    let config = read_with(&path, Variables::default()).unwrap();
+    let config = read_with(&path, Variables::of_process()).unwrap();
     inputs(&config).remove(0).plan.unwrap()
 }
 
@@ -262,7 +256,7 @@ fn what_a_trial_shows_of_the_plan_is_a_warning_with_its_line() {
     let path = dir.path().join("a.yaml");
     let text = GOOD.replace("      storage.type", "      window: 10m\n      storage.type");
     std::fs::write(&path, text).unwrap();
-    let config = read_with(&path, Variables::default()).unwrap();
+    let config = read_with(&path, Variables::of_process()).unwrap();
     let inputs = inputs(&config);
     let plan = inputs[0].plan.as_ref().unwrap();
     let dense = |age: u64| (0..3_000).map(|n| age + n / 100).collect::<Vec<u64>>();

@@ -63,8 +63,8 @@ impl std::error::Error for ConfigError {}
 pub(crate) struct Property {
     pub(crate) key: String,
     pub(crate) value: String,
-    /// Whether some of the value came from a variable.
-    pub(crate) from_variable: bool,
+    /// Whether some of the value came from the environment, and does not stand in a file.
+    pub(crate) from_environment: bool,
     pub(crate) place: Place,
 }
 
@@ -201,18 +201,18 @@ impl Reader {
 
     fn fill_all(&mut self, properties: &mut [Property]) {
         for property in properties {
-            let written = property.value.clone();
-            self.fill(&mut property.value, &property.place);
-            property.from_variable = property.value != written;
+            property.from_environment = self.fill(&mut property.value, &property.place);
         }
     }
 
-    fn fill(&mut self, text: &mut String, place: &Place) {
+    /// Says whether the environment had a part in it.
+    fn fill(&mut self, text: &mut String, place: &Place) -> bool {
         let expanded = self.variables.expand(text);
         for name in expanded.unset {
             self.warn(place, format!("variable ${{{name}}} is used but not set"));
         }
         *text = expanded.text;
+        expanded.from_environment
     }
 }
 
