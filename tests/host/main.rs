@@ -15,6 +15,8 @@
 //! | [`tls`] | which servers are talked to, and which are not? |
 //! | [`backpressure`] | what if the SIEM is down, and the host takes no more? |
 //! | [`hostile`] | what if a server means harm, or is badly broken? |
+//! | [`check`] | does `lookback check` pass what is good, and explain what the API says? |
+//! | [`dashboards`] | do dashboard and alerts ask for what a running plugin shows? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
 #![allow(clippy::disallowed_methods, reason = "a host has a clock, and tests have deadlines")]
@@ -28,8 +30,10 @@ mod simulate;
 mod apis;
 mod backpressure;
 mod bench;
+mod check;
 mod crash;
 mod credentials;
+mod dashboards;
 mod delivery;
 mod faults;
 mod hostile;

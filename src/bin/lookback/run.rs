@@ -17,7 +17,7 @@ use crate::embedded::{Host, HostOptions, InputSpec, JsonStyle, Level, StopReport
 use crate::sink::{JsonLines, Target};
 
 /// The plugin's name in configurations, and the file it is built as.
-const PLUGIN_NAME: &str = "lookback";
+pub(crate) const PLUGIN_NAME: &str = "lookback";
 const PLUGIN_FILE: &str = "libin_lookback.so";
 /// How often the host is looked at.
 const LOOK: Duration = Duration::from_millis(100);

@@ -90,7 +90,7 @@ impl Open {
             return Err(place.error(message));
         };
         let (key, value) = (key.trim().to_ascii_lowercase(), value.trim().to_owned());
-        self.properties.push(Property { key, value, place });
+        self.properties.push(Property { key, value, from_environment: false, place });
         Ok(())
     }
 }

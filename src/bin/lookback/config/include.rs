@@ -31,7 +31,8 @@ pub(super) fn resolve(pattern: &str, place: &Place) -> Result<Vec<PathBuf>, Conf
     Ok(found)
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// Whether a pattern, in which `*` stands for any characters, fits a whole name: of files, and of tags as well.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((before, after)) = pattern.split_once('*') else {
         return pattern == name;
     };

@@ -20,6 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use include::matches;
 pub(crate) use variables::Variables;
 
 /// Includes nested deeper than this are a loop.
@@ -62,6 +63,8 @@ impl std::error::Error for ConfigError {}
 pub(crate) struct Property {
     pub(crate) key: String,
     pub(crate) value: String,
+    /// Whether some of the value came from the environment, and does not stand in a file.
+    pub(crate) from_environment: bool,
     pub(crate) place: Place,
 }
 
@@ -198,16 +201,18 @@ impl Reader {
 
     fn fill_all(&mut self, properties: &mut [Property]) {
         for property in properties {
-            self.fill(&mut property.value, &property.place);
+            property.from_environment = self.fill(&mut property.value, &property.place);
         }
     }
 
-    fn fill(&mut self, text: &mut String, place: &Place) {
+    /// Says whether the environment had a part in it.
+    fn fill(&mut self, text: &mut String, place: &Place) -> bool {
         let expanded = self.variables.expand(text);
         for name in expanded.unset {
             self.warn(place, format!("variable ${{{name}}} is used but not set"));
         }
         *text = expanded.text;
+        expanded.from_environment
     }
 }
 

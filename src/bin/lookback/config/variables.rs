@@ -13,6 +13,8 @@ pub(super) struct Expanded {
     pub(super) text: String,
     /// Names without a value and without a default: they read as nothing.
     pub(super) unset: Vec<String>,
+    /// Whether the environment had a value for one: then not all of the text stands in a file.
+    pub(super) from_environment: bool,
 }
 
 impl Variables {
@@ -27,7 +29,8 @@ impl Variables {
     }
 
     pub(super) fn expand(&self, text: &str) -> Expanded {
-        let mut expanded = Expanded { text: String::new(), unset: Vec::new() };
+        let mut expanded =
+            Expanded { text: String::new(), unset: Vec::new(), from_environment: false };
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let Some((inside, tail)) = after.split_once('}') else {
@@ -46,10 +49,14 @@ impl Variables {
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
         };
-        let value = self.own.get(name).or_else(|| self.process.get(name)).map(String::as_str);
+        let own = self.own.get(name);
+        let value = own.or_else(|| self.process.get(name)).map(String::as_str);
         match (value, default) {
             (Some("") | None, Some(default)) => expanded.text.push_str(default),
-            (Some(value), _) => expanded.text.push_str(value),
+            (Some(value), _) => {
+                expanded.from_environment |= own.is_none();
+                expanded.text.push_str(value);
+            }
             (None, None) => expanded.unset.push(name.to_owned()),
         }
     }
@@ -80,5 +87,14 @@ mod tests {
             assert_eq!(variables.expand(text).text, expected, "{text}");
         }
         assert_eq!(variables.expand("${NONE}").unset, ["NONE"]);
+        for (text, from_environment) in [
+            ("${B}", true),
+            ("x${A}${B}", true),
+            ("${A}", false),
+            ("${NONE:-d}", false),
+            ("B", false),
+        ] {
+            assert_eq!(variables.expand(text).from_environment, from_environment, "{text}");
+        }
     }
 }

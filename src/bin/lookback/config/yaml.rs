@@ -148,6 +148,7 @@ impl File<'_> {
         Property {
             key: key.trim().to_owned(),
             value: value.trim().to_owned(),
+            from_environment: false,
             place: self.place(line),
         }
     }
