@@ -1,6 +1,7 @@
 //! The command-line tool of lookback: one file, or module, per command.
 
 mod apis;
+mod audit;
 mod config;
 mod demo;
 mod embedded;
@@ -24,6 +25,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Run(Box<run::RunArgs>),
+    Audit(Box<audit::AuditArgs>),
     Apis(apis::ApisArgs),
     Simulate(Box<simulate::SimulateArgs>),
 }
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => return demo::run(&args),
         Command::Run(args) => return run::run(&args),
+        Command::Audit(args) => return audit::run(&args),
         Command::Apis(args) => apis::run(&args),
         Command::Simulate(args) => simulate::run(*args).map_err(|error| error.to_string()),
     };
