@@ -176,7 +176,7 @@ fn an_audit_finds_exactly_what_was_deleted_doubled_and_made_up_by_hand() {
         let export = lines(kept.map(|(_, event)| event).chain([doubled, &made_up]), line);
         let (html, copy) = (bench.path("report.html"), bench.path("missing.jsonl"));
         let (html_path, copy_path) = (html.display().to_string(), copy.display().to_string());
-        let options = ["--json", "--html", &html_path, "--missing", &copy_path];
+        let options = ["--from", "10m", "--json", "--html", &html_path, "--missing", &copy_path];
         let output = bench.audit(&config, &gzip(&export), &options);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("{api}: {error}: {}", String::from_utf8_lossy(&output.stderr))
@@ -227,7 +227,7 @@ fn what_cannot_be_told_is_not_called_complete_and_no_secret_is_shown() {
     let output = bench.audit(&right, whole.as_bytes(), &["--from", "60d"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("past the API's retention"), "{text}");
+    assert!(text.split_whitespace().any(|word| word == "retention"), "{text}");
 
     let wrong = bench.config("entra_signins", "a-secret-that-is-wrong");
     let output = bench.audit(&wrong, whole.as_bytes(), &[]);

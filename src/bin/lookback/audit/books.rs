@@ -141,6 +141,14 @@ impl Books {
         }
     }
 
+    /// The API shows this id as well, but by its word the event happened outside of the range: the SIEM's record is
+    /// neither wanted nor unknown.
+    pub(crate) fn shown_outside(&mut self, id: &Id) {
+        if let Some(entry) = self.ids.get_mut(id).filter(|entry| entry.api == 0) {
+            entry.hour = NEAR;
+        }
+    }
+
     /// Whether the SIEM has a record of this id.
     pub(crate) fn holds(&self, id: &Id) -> bool {
         self.ids.contains_key(id)
@@ -237,6 +245,16 @@ mod tests {
         let total = books.balance().total();
         assert_eq!((total.api, total.siem, total.missing, total.unknown), (1, 3, 0, 2));
         assert_eq!(books.balance().untimed.siem, 1);
+    }
+
+    #[test]
+    fn a_record_that_is_in_the_range_by_its_own_word_only_does_not_count() {
+        let mut books = books();
+        books.exported(id(1), at(0));
+        assert!(books.is_unknown(&id(1)));
+        books.shown_outside(&id(1));
+        assert!(!books.is_unknown(&id(1)));
+        assert_eq!(books.balance().total(), Hour::default());
     }
 
     #[test]

@@ -389,13 +389,14 @@ impl Observer for Api<'_> {
     fn event(&mut self, event: &Event<'_>) {
         let timed = event.seen.key.bucket != Bucket::UNTIMED;
         let time = timed.then_some(event.seen.time);
-        if time.is_some_and(|time| time < self.range.from || self.range.to <= time) {
-            return;
-        }
-        self.events += 1;
         let parts = self.finder.find(event.raw).unwrap_or_default();
         let by_id = self.identity.of_parts(&parts);
         let id = by_id.unwrap_or_else(|| self.identity.of_bytes(event.raw));
+        if time.is_some_and(|time| time < self.range.from || self.range.to <= time) {
+            self.books.shown_outside(&id);
+            return;
+        }
+        self.events += 1;
         if by_id.is_none() && self.unidentified > 0 && !self.books.holds(&id) {
             // It may be one of those.
             self.undecided += 1;

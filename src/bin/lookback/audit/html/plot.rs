@@ -84,9 +84,10 @@ pub(super) fn events(out: &mut String, outcome: &Outcome) -> Result {
     writeln!(out, "<h2>Events by {unit}</h2>")?;
     out.write_str(
         "<ul class=\"key\"><li><i class=\"api\"></i>the API shows</li><li><i class=\"siem\"></i>the SIEM holds</li>\
-         <li><i class=\"lacks\"></i>some are missing</li></ul>\n",
+         <li><i class=\"lacks\"></i>missing</li></ul>\n",
     )?;
-    let most = bars.values().map(|row| row.api.max(row.siem)).max().unwrap_or_default();
+    let most =
+        bars.values().map(|row| row.api.max(row.siem + row.missing)).max().unwrap_or_default();
     let steps = ticks((most as f64).max(1.0), 4.0);
     let y = Scale::new((0.0, steps.last().copied().unwrap_or(1.0)), up());
     let places = (last - first).div_euclid(step) + 1;
@@ -111,6 +112,8 @@ pub(super) fn events(out: &mut String, outcome: &Outcome) -> Result {
         bar(out, "api", left, half, (floor, y.at(row.api as f64)), &told)?;
         bar(out, "siem", left + half, half, (floor, y.at(row.siem as f64)), &told)?;
         if row.missing > 0 {
+            let (held, whole) = (row.siem as f64, (row.siem + row.missing) as f64);
+            bar(out, "lacks", left + half, half, (y.at(held), y.at(whole)), &told)?;
             let (middle, top) = (left + half, floor + 4.0);
             let reach = half.clamp(3.0, 6.0);
             writeln!(
