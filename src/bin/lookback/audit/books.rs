@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use in_lookback::model::Timestamp;
+use in_lookback::model::{TimeRange, Timestamp};
 
 use super::identity::Id;
 
@@ -89,12 +89,21 @@ pub(crate) struct Books {
     oldest: Option<Timestamp>,
     /// The API's side.
     hours: BTreeMap<i32, Hour>,
+    /// What of it could not be read.
+    blind: Vec<TimeRange>,
 }
 
 impl Books {
     /// Books over what happened from `from` on, and before `to`.
     pub(crate) fn new(from: Option<Timestamp>, to: Timestamp) -> Self {
-        Self { ids: HashMap::new(), from, to, oldest: None, hours: BTreeMap::new() }
+        Self {
+            ids: HashMap::new(),
+            from,
+            to,
+            oldest: None,
+            hours: BTreeMap::new(),
+            blind: Vec::new(),
+        }
     }
 
     /// The oldest record of the SIEM that was entered.
@@ -154,9 +163,24 @@ impl Books {
         self.ids.contains_key(id)
     }
 
+    /// What of the API's side could not be read: what the SIEM holds of these hours is not unknown.
+    pub(crate) fn blind_to(&mut self, ranges: Vec<TimeRange>) {
+        self.blind = ranges;
+    }
+
     /// Whether the API has shown no event of this id, though it should have.
     pub(crate) fn is_unknown(&self, id: &Id) -> bool {
-        self.ids.get(id).is_some_and(|entry| entry.api == 0 && entry.hour > NEAR)
+        self.ids.get(id).is_some_and(|entry| self.lacks(entry))
+    }
+
+    fn lacks(&self, entry: &Entry) -> bool {
+        let unread = || match entry.hour {
+            UNTIMED => !self.blind.is_empty(),
+            hour => self.blind.iter().any(|range| {
+                start_of(hour) <= range.to && range.from < start_of(hour.saturating_add(1))
+            }),
+        };
+        entry.api == 0 && entry.hour != NEAR && !unread()
     }
 
     /// The result so far.
@@ -166,12 +190,11 @@ impl Books {
             let row = hours.entry(entry.hour).or_default();
             row.siem += 1;
             row.doubled += u64::from(entry.siem.saturating_sub(entry.api.max(1)));
-            row.unknown += u64::from(entry.api == 0);
+            row.unknown += u64::from(self.lacks(entry));
         }
         let untimed = hours.remove(&UNTIMED).unwrap_or_default();
-        let start = |hour: i32| Timestamp::from_secs(i64::from(hour) * HOUR_SECONDS);
         Balance {
-            hours: hours.into_iter().map(|(hour, row)| (start(hour), row)).collect(),
+            hours: hours.into_iter().map(|(hour, row)| (start_of(hour), row)).collect(),
             untimed,
         }
     }
@@ -183,6 +206,11 @@ impl Books {
     fn is_near(&self, time: Timestamp) -> bool {
         self.from.is_none_or(|from| from - NEAR_BY <= time) && time < self.to + NEAR_BY
     }
+}
+
+/// When an hour begins.
+fn start_of(hour: i32) -> Timestamp {
+    Timestamp::from_secs(i64::from(hour) * HOUR_SECONDS)
 }
 
 /// The hour of a moment, since 1970: every moment that there is fits.
@@ -255,6 +283,20 @@ mod tests {
         books.shown_outside(&id(1));
         assert!(!books.is_unknown(&id(1)));
         assert_eq!(books.balance().total(), Hour::default());
+    }
+
+    #[test]
+    fn nothing_is_unknown_in_hours_that_could_not_be_read() {
+        let mut books = books();
+        books.exported(id(1), at(3_599));
+        books.exported(id(2), at(3_600));
+        books.exported(id(3), None);
+        let unknown = |books: &Books| [1, 2, 3].map(|name| books.is_unknown(&id(name)));
+        assert_eq!(unknown(&books), [true, true, true]);
+        let second_hour = TimeRange::new(Timestamp::from_secs(3_601), Timestamp::from_secs(9_000));
+        books.blind_to(vec![second_hour]);
+        assert_eq!(unknown(&books), [true, false, false]);
+        assert_eq!(books.balance().total().unknown, 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use in_lookback::api::page::{BodyError, Event};
 use in_lookback::clock::Clock;
 use in_lookback::config::{ConfigError, Plan};
 use in_lookback::http::Waited;
-use in_lookback::model::{Now, TimeRange};
+use in_lookback::model::{Now, TimeRange, Timestamp};
 use in_lookback::poll::report::{Field, Severity};
 use in_lookback::poll::{Engine, Reads, Report, Step};
 use in_lookback::worker::exchange::{Came, Exchange};
@@ -25,8 +25,8 @@ const FIRST_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Reading {
     /// What was not read to its end, oldest first.
     pub(crate) unread: Vec<TimeRange>,
-    /// What the API no longer has.
-    pub(crate) gaps: Vec<String>,
+    /// What the API no longer has, and its words for it.
+    pub(crate) gaps: Vec<(TimeRange, String)>,
     /// Why it ended early, if it did.
     pub(crate) given_up: Option<String>,
     /// Requests to the API.
@@ -59,6 +59,7 @@ pub(crate) fn read(
     let exchange = Exchange::new(Arc::clone(&plan), clock, key, Arc::new(Notify::new()))?;
     let engine = Engine::once(plan, range, fastrand::u64(..), clock.now());
     let mut walk = Walk {
+        range,
         clock,
         exchange,
         engine,
@@ -75,6 +76,7 @@ pub(crate) fn read(
 }
 
 struct Walk<'o> {
+    range: TimeRange,
     clock: Clock,
     exchange: Exchange,
     engine: Engine,
@@ -173,7 +175,10 @@ impl Walk<'_> {
 
     fn judge(&mut self, report: &Report, now: Now) {
         match report.event {
-            "gap" => self.reading.gaps.push(report.message.clone()),
+            "gap" => {
+                let range = range_of(report).unwrap_or(self.range);
+                self.reading.gaps.push((range, report.message.clone()));
+            }
             "auth_failed" | "fetch_failed" => {
                 let why = report.message.split("; ").next().unwrap_or_default().to_owned();
                 // Credentials that are refused do not become right by being sent again.
@@ -188,6 +193,18 @@ impl Walk<'_> {
             _ => {}
         }
     }
+}
+
+/// The range that a report tells of.
+fn range_of(report: &Report) -> Option<TimeRange> {
+    let moment = |name: &str| {
+        let field = report.fields.iter().find(|(it, _)| *it == name)?;
+        match &field.1 {
+            Field::Text(text) => Timestamp::parse(text).ok(),
+            _ => None,
+        }
+    };
+    Some(TimeRange::new(moment("from")?, moment("to")?))
 }
 
 /// Whether the service has understood the request, and will not have it.

@@ -32,6 +32,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
+use in_lookback::api::Definition;
 use in_lookback::api::page::Event;
 use in_lookback::auth;
 use in_lookback::clock::Clock;
@@ -43,7 +44,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::books::{Books, Entered};
 use self::export::form::{Form, Found, Hints, Reader};
-use self::fetch::Observer;
+use self::fetch::{Observer, Reading};
 use self::identity::{Identity, show};
 use self::outcome::{Lateness, List, Listed, Outcome, Tally, Verdict};
 
@@ -128,7 +129,7 @@ impl When {
     fn moment(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(moment) => moment,
-            Self::Ago(span) => now - span,
+            Self::Ago(span) => (now - span).floor_secs(),
         }
     }
 }
@@ -161,6 +162,7 @@ fn try_run(args: &AuditArgs) -> Result<Verdict, Problem> {
     }
     let (from, to) = (args.from.map(|from| from.moment(made)), args.to.moment(made));
     check_range(from, to, made)?;
+    check_id(&plan, &args.id)?;
     // What cannot be written is better found out before than after.
     let html = args.html.as_ref().map(|path| create(path, "--html")).transpose()?;
     let missing = args.missing.as_ref().map(|path| create(path, "--missing")).transpose()?;
@@ -200,6 +202,9 @@ fn try_run(args: &AuditArgs) -> Result<Verdict, Problem> {
         copy_failed: None,
         progress,
     };
+    let asked = asked(&plan, range, made);
+    let reading = fetch::read(plan.clone(), asked, args.patience, &mut api)?;
+    api.books.blind_to(blind(&plan, asked, &reading));
     let outcome = Outcome {
         source: plan.source.clone(),
         title: plan.definition.title.clone(),
@@ -207,7 +212,7 @@ fn try_run(args: &AuditArgs) -> Result<Verdict, Problem> {
         range,
         made,
         deepest: deepest(&plan),
-        reading: fetch::read(plan.clone(), asked(&plan, range, made), args.patience, &mut api)?,
+        reading,
         tally: siem.tally,
         lateness: siem.lateness,
         doubled: siem.doubled.sorted(),
@@ -233,6 +238,22 @@ fn check_range(from: Option<Timestamp>, to: Timestamp, now: Timestamp) -> Result
     }
 }
 
+/// An id of other parts than the API's would make all events missing.
+fn check_id(plan: &Plan, own: &[Pointer]) -> Result<(), Problem> {
+    let parts = plan.definition.id.pointers();
+    if own.is_empty() || own.len() == parts.len() {
+        return Ok(());
+    }
+    let Definition { name, .. } = &plan.definition;
+    if parts.is_empty() {
+        return Err(format!("--id: events of {name} have no id, only their bytes; leave it out, and export in raw form").into());
+    }
+    let parts: Vec<String> = parts.iter().map(|part| format!("'{part}'")).collect();
+    let (all, found) = (parts.join(" and "), own.len());
+    Err(format!("--id is given {found} times, and an id of {name} is {all}: give it once for each")
+        .into())
+}
+
 fn create(path: &Path, option: &str) -> Result<BufWriter<File>, Problem> {
     let file = File::create(path);
     let file =
@@ -247,6 +268,17 @@ fn asked(plan: &Plan, range: TimeRange, now: Timestamp) -> TimeRange {
         None => range,
         Some(_) => TimeRange::new(range.from - MARGIN, now),
     }
+}
+
+/// The hours of which not all events were read: where the API selects by another time than the events' own, those
+/// before the range that was not read as well.
+fn blind(plan: &Plan, asked: TimeRange, reading: &Reading) -> Vec<TimeRange> {
+    let unread = reading.unread.iter().chain(reading.gaps.iter().map(|(range, _)| range));
+    let since = |range: &TimeRange| match plan.definition.window_on {
+        None => *range,
+        Some(_) => TimeRange::new(asked.from, range.to),
+    };
+    unread.map(since).collect()
 }
 
 /// How long after its time an event may still be delivered: as far back as sweeps read.

@@ -14,8 +14,8 @@ pub(crate) const LISTED_MAX: usize = 1_000;
 /// Characters that are shown of an event's bytes, and of an id.
 const BYTES_CHARS_MAX: usize = 400;
 const ID_CHARS_MAX: usize = 200;
-/// The grain in which drift is told.
-const DRIFT_SECONDS: i64 = 600;
+/// The grain in which what had been received is told.
+const DRIFT_SECONDS: i64 = 60;
 
 /// One event, for people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +78,7 @@ pub(crate) struct Lateness {
     pub(crate) seconds: Vec<f32>,
     /// The newest event by the time of receipt, in steps of [`DRIFT_SECONDS`].
     newest: BTreeMap<i64, i64>,
-    /// What the pipeline itself has told of its drift, in the same steps.
+    /// What the pipeline itself has told of its drift, by the second.
     told: BTreeMap<i64, f64>,
 }
 
@@ -93,7 +93,7 @@ impl Lateness {
 
     /// The pipeline said so.
     pub(crate) fn told(&mut self, at: Timestamp, drift: Duration) {
-        let told = self.told.entry(at.as_secs().div_euclid(DRIFT_SECONDS)).or_default();
+        let told = self.told.entry(at.as_secs()).or_default();
         *told = told.max(drift.as_secs_f64());
     }
 
@@ -111,16 +111,12 @@ impl Lateness {
     /// How old the newest record was, by time, within the range: as the pipeline told it, else by what had been
     /// received until then.
     pub(crate) fn drift(&self, range: TimeRange) -> Vec<(Timestamp, f64)> {
-        let end = |step: i64| Timestamp::from_secs((step + 1) * DRIFT_SECONDS);
         let within = |(at, _): &(Timestamp, f64)| range.contains(*at);
         if !self.told.is_empty() {
-            return self
-                .told
-                .iter()
-                .map(|(step, told)| (end(*step), *told))
-                .filter(within)
-                .collect();
+            let told = self.told.iter().map(|(secs, told)| (Timestamp::from_secs(*secs), *told));
+            return told.filter(within).collect();
         }
+        let end = |step: i64| Timestamp::from_secs((step + 1) * DRIFT_SECONDS);
         let (Some(first), Some(last)) = (self.newest.keys().next(), self.newest.keys().last())
         else {
             return Vec::new();
@@ -233,7 +229,7 @@ impl Outcome {
         for range in &self.reading.unread {
             doubts.push(format!("not read to its end: {range}"));
         }
-        doubts.extend(self.reading.gaps.iter().map(|gap| plain(gap, 300)));
+        doubts.extend(self.reading.gaps.iter().map(|(_, gap)| plain(gap, 300)));
         if self.undecided > 0 {
             doubts.push(format!(
                 "{} events have no id, and {} records of the export have none either: export them in raw form, \
@@ -305,17 +301,14 @@ mod tests {
     #[test]
     fn drift_is_the_age_of_the_newest_record_that_had_been_received() {
         let mut lateness = Lateness::default();
-        // Ten minutes each: the second one brings nothing but an old record, the third nothing at all.
-        for (happened, received) in [(500, 550), (100, 700), (2_300, 2_350)] {
+        // A minute each: the second one brings nothing but an old record, the third nothing at all.
+        for (happened, received) in [(50, 55), (10, 70), (230, 235)] {
             lateness.add(at(happened), at(received));
         }
-        let drift = lateness.drift(TimeRange::new(at(0), at(2_400)));
-        assert_eq!(
-            drift,
-            [(at(600), 100.0), (at(1_200), 700.0), (at(1_800), 1_300.0), (at(2_400), 100.0)]
-        );
-        lateness.told(at(650), Duration::from_secs(9));
-        let told = lateness.drift(TimeRange::new(at(0), at(2_400)));
-        assert_eq!(told, [(at(1_200), 9.0)], "the pipeline's own word goes first");
+        let range = TimeRange::new(at(0), at(240));
+        let expected = [(at(60), 10.0), (at(120), 70.0), (at(180), 130.0), (at(240), 10.0)];
+        assert_eq!(lateness.drift(range), expected);
+        lateness.told(at(65), Duration::from_secs(9));
+        assert_eq!(lateness.drift(range), [(at(65), 9.0)], "the pipeline's own word goes first");
     }
 }

@@ -14,12 +14,13 @@ const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 260.0;
 /// Around the plot: the figures on the left, the names below.
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 8.0;
+const RIGHT: f64 = 26.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 46.0;
 const BARS_MAX: i64 = 120;
-/// So much of a bar's place is left free.
-const GAP: f64 = 0.2;
+/// So much of its place a pair of bars takes, and no more than so much in all.
+const FILLED: f64 = 0.8;
+const PAIR_MAX: f64 = 56.0;
 /// The lateness below which nobody looks closer, and above which neither, as powers of ten of a second.
 const DECADES: (i32, i32) = (-1, 7);
 const BARS_A_DECADE: i32 = 8;
@@ -106,8 +107,8 @@ pub(super) fn events(out: &mut String, outcome: &Outcome) -> Result {
             count(row.doubled),
             count(row.unknown),
         );
-        let left = x.at(*place as f64) + width * GAP / 2.0;
-        let half = width * (1.0 - GAP) / 2.0;
+        let half = (width * FILLED).min(PAIR_MAX) / 2.0;
+        let left = x.at(*place as f64 + 0.5) - half;
         let floor = y.at(0.0);
         bar(out, "api", left, half, (floor, y.at(row.api as f64)), &told)?;
         bar(out, "siem", left + half, half, (floor, y.at(row.siem as f64)), &told)?;
@@ -227,7 +228,7 @@ pub(super) fn drift(out: &mut String, outcome: &Outcome) -> Result {
         );
     };
     out.write_str(
-        "<h2>Drift</h2>\n<p class=\"quiet\">How old the newest record was, every ten minutes. Where it grows, nothing new came.</p>\n",
+        "<h2>Drift</h2>\n<p class=\"quiet\">How old the newest record was at each time. Where it grows, nothing new came.</p>\n",
     )?;
     let steps = time_ticks(most.max(1.0), 4.0);
     let y = Scale::new((0.0, steps.last().copied().unwrap_or(1.0)), up());
