@@ -381,7 +381,11 @@ fn read_export(
 ) -> Result<(), Problem> {
     let wrong = |error: io::Error| format!("--export {}: {error}", path.display());
     let size = path.metadata().map(|data| data.len()).unwrap_or_default();
-    let progress = bar("{prefix} {wide_bar} {bytes} of {total_bytes}", size);
+    let progress = match size {
+        // What comes through a pipe has no end that is known.
+        0 => bar("{prefix} {spinner} {bytes}", size),
+        size => bar("{prefix} {wide_bar} {bytes} of {total_bytes}", size),
+    };
     progress.set_prefix(what);
     let shown = progress.clone();
     let read = Rc::new(Cell::new(0));

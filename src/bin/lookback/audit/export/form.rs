@@ -28,11 +28,17 @@ const TEXT_KEYS: [&str; 3] = ["log", "_raw", "message"];
 const DEPTH_MAX: usize = 3;
 /// In a container: what a health record has.
 const HEALTH: [&str; 3] = ["/lookback/event", "/lookback/source", "/lookback/drift_seconds"];
-/// In a container: when the pipeline saw the event first, if `provenance` says so.
+/// When a record was received: first of all when the pipeline saw it first, if `provenance` says so, in the body or
+/// in the metadata; else when a SIEM took it in.
 const FIRST_SEEN: &str = "/_lookback/first_seen";
-/// Anywhere else: when a SIEM took a record in.
-const RECEIVED: [&str; 4] =
-    ["/result/_indextime", "/_indextime", "/_source/event/ingested", "/_source/event.ingested"];
+const RECEIVED: [&str; 6] = [
+    "/0/1/first_seen",
+    "/_metadata/first_seen",
+    "/result/_indextime",
+    "/_indextime",
+    "/_source/event/ingested",
+    "/_source/event.ingested",
+];
 /// The time of a record, as forwarders and SIEMs write it.
 const RECORD_TIME: [&str; 6] =
     ["/date", "/0", "/0/0", "/@timestamp", "/_source/@timestamp", "/result/_time"];
@@ -93,7 +99,7 @@ impl Form {
         for container in CONTAINERS {
             let at = |rest: &str| Pointer::parse(&format!("{container}{rest}"));
             let own = id.iter().chain([&definition.time.at]).map(|it| at(&it.to_string()));
-            let others = HEALTH.iter().chain([&FIRST_SEEN]).map(|it| at(it));
+            let others = HEALTH.iter().map(|it| at(it));
             let texts = keys.iter().map(|key| at(&format!("/{}", escaped(key))));
             // A pointer of the definition may be as long as pointers can be; deeper than that, nothing is found.
             let all = own.chain(others).chain(texts);
@@ -102,7 +108,11 @@ impl Form {
         let parse = |it: &&str| Pointer::parse(it).unwrap_or_else(|_| nowhere());
         let received: Vec<Pointer> = match &hints.received {
             Some(pointer) => vec![pointer.clone()],
-            None => RECEIVED.iter().map(parse).collect(),
+            None => {
+                let seen = CONTAINERS.map(|container| format!("{container}{FIRST_SEEN}"));
+                let seen = seen.iter().map(|it| parse(&it.as_str())).collect::<Vec<_>>();
+                seen.into_iter().chain(RECEIVED.iter().map(parse)).collect()
+            }
         };
         pointers.extend(RECORD_TIME.iter().map(parse));
         let known = received.len();
@@ -147,7 +157,6 @@ struct Container<'s, 'a> {
     id: &'s [Option<Scalar<'a>>],
     time: &'s Option<Scalar<'a>>,
     health: &'s [Option<Scalar<'a>>],
-    first_seen: &'s Option<Scalar<'a>>,
     texts: &'s [Option<Scalar<'a>>],
 }
 
@@ -177,7 +186,7 @@ impl Reader<'_> {
             let of_id = own_id.to_vec();
             if let Some(id) = self.identity.of_parts(&of_id) {
                 let time = containers.iter().find_map(|it| self.moment(it.time));
-                return Ok(self.record(id, Some(show(&of_id)), time, None, &here));
+                return Ok(record(id, Some(show(&of_id)), time, &here));
             }
         } else {
             // A wrapper may have an id of its own, but hardly one with the event's time beside it.
@@ -221,7 +230,6 @@ impl Reader<'_> {
             id: take(id_parts),
             time: &take(1)[0],
             health: take(HEALTH.len()),
-            first_seen: &take(1)[0],
             texts: take(self.form.text_keys),
         });
         (containers.into(), rest)
@@ -235,8 +243,7 @@ impl Reader<'_> {
         let parts = container.id.to_vec();
         let id = self.identity.of_parts(&parts)?;
         let time = self.moment(container.time);
-        let first_seen = container.first_seen.as_ref().and_then(any_moment);
-        Some(self.record(id, Some(show(&parts)), time, first_seen, here))
+        Some(record(id, Some(show(&parts)), time, here))
     }
 
     /// An event without an id, as text: its bytes tell it from others.
@@ -246,18 +253,7 @@ impl Reader<'_> {
             true => None,
             false => self.split(&slots).0.first().and_then(|it| self.moment(it.time)),
         };
-        self.record(self.identity.of_bytes(text), None, time, None, here)
-    }
-
-    fn record(
-        &self,
-        id: Id,
-        shown: Option<String>,
-        time: Option<Timestamp>,
-        first_seen: Option<Timestamp>,
-        here: &Outer,
-    ) -> Found {
-        Found::Record(Record { id, shown, time, received: first_seen.or(here.received) })
+        record(self.identity.of_bytes(text), None, time, here)
     }
 
     /// The drift that a sign of life of this source tells.
@@ -273,6 +269,10 @@ impl Reader<'_> {
         let found = found.as_ref()?;
         self.form.time.read(found.as_str()).or_else(|| any_moment(found))
     }
+}
+
+fn record(id: Id, shown: Option<String>, time: Option<Timestamp>, here: &Outer) -> Found {
+    Found::Record(Record { id, shown, time, received: here.received })
 }
 
 /// What the documents around a document say of it.
@@ -401,6 +401,19 @@ mod tests {
                 format!("{{\"got\":1769846412000,\"event\":{EVENT}}}"),
                 own,
                 at("2026-01-31T08:00:12Z"),
+            ),
+            (
+                format!(
+                    "{{\"log\":{},\"_lookback\":{{\"first_seen\":\"2026-01-31T08:00:07Z\"}}}}",
+                    text(EVENT)
+                ),
+                Hints::default(),
+                at("2026-01-31T08:00:07Z"),
+            ),
+            (
+                format!("[[1.5,{{\"first_seen\":\"2026-01-31T08:00:08Z\"}}],{EVENT}]"),
+                Hints::default(),
+                at("2026-01-31T08:00:08Z"),
             ),
             (EVENT.to_owned(), Hints::default(), None),
         ] {
