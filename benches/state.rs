@@ -44,7 +44,8 @@ fn in_memory(criterion: &mut Criterion) {
 fn on_disk(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("state.db");
-    let opened = sqlite::open(&path, "bench", Bucket(0), |_| progress(), Timestamp::from_secs(0));
+    let opened =
+        sqlite::open(&path, "bench", Bucket(0), |_| progress(), Timestamp::from_secs(0), None);
     let mut state = opened.expect("a state").state;
     state.commit(&commit((0..IDS).map(key).collect())).expect("a commit");
     let mut group = criterion.benchmark_group("state");

@@ -180,11 +180,18 @@ impl Handoff {
     /// The host refused what was lent: it goes first next time.
     pub fn refused(&mut self, bytes: Vec<u8>) {
         let len = bytes.len();
-        if let Some((lot, stage)) = self.lent() {
-            lot.bytes = bytes;
-            *stage = Stage::Ready;
-            self.ready_bytes += len;
+        let Some(at) = self.queue.iter().position(|(_, stage)| matches!(stage, Stage::Lent)) else {
+            return;
+        };
+        let (lot, stage) = &mut self.queue[at];
+        if lot.tag.is_none() && lot.keys.is_empty() {
+            // It was forgotten while the host had it: what it holds is read again.
+            self.queue.remove(at);
+            return;
         }
+        lot.bytes = bytes;
+        *stage = Stage::Ready;
+        self.ready_bytes += len;
     }
 
     /// The host stores nothing from now on.
@@ -220,10 +227,17 @@ impl Handoff {
         self.settle_while(|at, _| end >= at + SURELY_STORED)
     }
 
-    /// Forgets everything but how many records the host took.
+    /// Forgets all but health records, how many records the host took, and that it has some in its hands.
     pub fn clear(&mut self) {
-        self.queue.clear();
-        self.ready_bytes = 0;
+        self.queue.retain_mut(|(lot, stage)| {
+            (lot.keys, lot.marks) = (Vec::new(), Vec::new());
+            match stage {
+                Stage::Ready => lot.tag.is_some(),
+                Stage::Lent => true,
+                Stage::Taken { .. } => false,
+            }
+        });
+        self.ready_bytes = self.queue.iter().map(|(lot, _)| lot.bytes.len()).sum();
         (self.unsettled_keys, self.unsettled_marks) = (0, 0);
         self.pending_records = 0;
     }
@@ -369,6 +383,25 @@ mod tests {
         }
         assert!((10..=SPARE_BYTES_MAX).contains(&handoff.spare().capacity()));
         assert_eq!(handoff.spare().capacity(), 0);
+    }
+
+    #[test]
+    fn what_the_host_has_in_its_hands_counts_though_all_is_forgotten() {
+        let mut handoff = Handoff::default();
+        handoff.push(lot(1));
+        handoff.push(lot(2));
+        handoff.push_health(Lot { tag: Some(Arc::from("health")), keys: Vec::new(), ..lot(3) });
+        let (_, lent) = handoff.lend().unwrap();
+        handoff.clear();
+        assert_eq!(handoff.ready_bytes(), 3, "health is still told");
+        handoff.taken(lent, SECOND);
+        take(&mut handoff, SECOND);
+        handoff.push(lot(4));
+        take(&mut handoff, SECOND);
+        // Of the four that it took or still waits for, the host has stored two: not the last.
+        assert!(handoff.settle_stored(2).keys.is_empty());
+        assert_eq!(handoff.settle_stored(3).keys, [key(4)]);
+        assert_eq!(handoff.pending_records(), 0);
     }
 
     #[test]

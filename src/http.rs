@@ -7,6 +7,7 @@
 use std::io::Read as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,7 @@ pub struct Http {
     clients: Clients,
     wake: Arc<Notify>,
     max_page: usize,
+    timeout: Duration,
     /// Whoever has it may have a large body.
     large: Arc<Semaphore>,
     buffers: Buffers,
@@ -125,6 +127,7 @@ impl Http {
             clients: Clients::new(options)?,
             wake,
             max_page: options.max_page,
+            timeout: options.timeout,
             large: Arc::new(Semaphore::new(1)),
             buffers: Buffers::default(),
             inflater: inflate::Inflater::new(),
@@ -137,7 +140,7 @@ impl Http {
     pub fn send(&mut self, ticket: Ticket, spec: &RequestSpec) {
         let request = self.clients.request(spec);
         let wire = if spec.is_login { Vec::new() } else { self.buffers.smallest() };
-        let (max_page, is_login) = (self.max_page, spec.is_login);
+        let (max_page, timeout, is_login) = (self.max_page, self.timeout, spec.is_login);
         let large = Arc::clone(&self.large);
         // A redirect would lose a credential in the query, or repeat it who knows where.
         let in_query =
@@ -145,7 +148,7 @@ impl Http {
         let exchange = MAY_FOLLOW.scope(!in_query, async move {
             match request {
                 Ok(request) => {
-                    let raw = exchange(request, wire, max_page, &large).await;
+                    let raw = exchange(request, wire, max_page, timeout, &large).await;
                     (ticket, raw.map(|raw| Raw { is_login, ..raw }))
                 }
                 Err(error) => (ticket, Err(error)),
@@ -306,14 +309,16 @@ impl Clients {
     }
 }
 
-/// One request and its whole answer.
+/// One request and its whole answer, which may take so long.
 async fn exchange(
     request: reqwest::RequestBuilder,
     mut body: Vec<u8>,
     max_page: usize,
+    timeout: Duration,
     large: &Arc<Semaphore>,
 ) -> Result<Raw, HttpError> {
-    let mut response = request.send().await.map_err(transport)?;
+    let mut timer = pin!(tokio::time::sleep(timeout));
+    let mut response = in_time(timer.as_mut(), request.send()).await?;
     let headers = response.headers();
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let gzip = match text(CONTENT_ENCODING) {
@@ -331,17 +336,31 @@ async fn exchange(
     }
     let status = response.status().as_u16();
     let mut permit = None;
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+    while let Some(chunk) = in_time(timer.as_mut(), response.chunk()).await? {
         let len = body.len() + chunk.len();
         if len > max_page {
             return Err(HttpError::TooLarge(max_page));
         }
         if len > BODY_SHARE_MAX && permit.is_none() {
             permit = Arc::clone(large).acquire_owned().await.ok();
+            // Whoever had to wait for others is not blamed for it.
+            timer.set(tokio::time::sleep(timeout));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Raw { status, headers: kept, gzip, body, is_login: false, _large: permit })
+}
+
+/// What comes before the time is over.
+async fn in_time<T>(
+    timer: Pin<&mut tokio::time::Sleep>,
+    coming: impl Future<Output = Result<T, reqwest::Error>>,
+) -> Result<T, HttpError> {
+    tokio::select! {
+        biased;
+        came = coming => came.map_err(transport),
+        () = timer => Err(HttpError::Transport("no answer in time".to_owned())),
+    }
 }
 
 /// The innermost cause, without the URL: a next link may carry a token.
@@ -395,7 +414,6 @@ fn client(options: &HttpOptions) -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("lookback/", env!("CARGO_PKG_VERSION")))
-        .timeout(options.timeout)
         .connect_timeout(options.connect_timeout)
         .redirect(same_host())
         // The page before may have had a token in its query.

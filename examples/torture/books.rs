@@ -81,6 +81,10 @@ end
 
 /// Reads that journal.
 pub(crate) fn read_journal(journal: &Path) -> Result<HandOvers, String> {
+    // A host that never came up has written none.
+    if !journal.exists() {
+        return Ok(HandOvers::new());
+    }
     let text = std::fs::read_to_string(journal)
         .map_err(|error| format!("{}: {error}", journal.display()))?;
     let mut hand_overs = HandOvers::new();

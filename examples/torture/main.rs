@@ -85,38 +85,43 @@ pub(crate) fn trial(args: &Args, binaries: &Binaries, namespace: bool) -> Result
     println!("seed {seed}; the same again: {again}");
 
     let mut dir = tempfile::Builder::new().prefix("torture-").tempdir().map_err(text)?;
-    let verdict = {
-        let mut run = set_up(args, binaries, kind, seed, namespace, dir.path())?;
-        let rates = rates(args, kind, namespace);
-        let faults = faults::schedule(seed, args.duration, args.pace, &rates, SOURCES.len());
-        run.go(&faults, args.duration)?;
-        let journal = run.host.journal().map(|path| books::read_journal(&path)).transpose()?;
-        let verdict =
-            verdict::judge(&run.log, &run.receivers.books.lock(), journal.as_ref(), args.patience);
-        if args.timeline || !verdict.failures.is_empty() {
-            println!("timeline:\n{}", run.log.timeline);
-        }
-        let peak = run.host.peak_kib / 1024;
-        println!("{}peak memory of the host: {peak} MiB", verdict.text);
-        if !verdict.failures.is_empty() || args.keep {
-            run.disk.save(&dir.path().join("state-at-the-end")).map_err(text)?;
-        }
-        verdict
-    };
-    for failure in &verdict.failures {
+    // Whatever happens, it is there to be looked at.
+    dir.disable_cleanup(true);
+    let mut run = set_up(args, binaries, kind, seed, namespace, dir.path())?;
+    let rates = rates(args, kind, namespace);
+    let faults = faults::schedule(seed, args.duration, args.pace, &rates, SOURCES.len());
+    let ended = run.go(&faults, args.duration);
+    run.disk.save(&dir.path().join("state-at-the-end")).map_err(text)?;
+    let failures = ended.and_then(|()| conclude(&run, args));
+    drop(run);
+    let passed = failures.as_ref().is_ok_and(Vec::is_empty);
+    for failure in failures.unwrap_or_else(|error| vec![error]) {
         println!("FAILED: {failure}");
-    }
-    let passed = verdict.failures.is_empty();
-    if args.keep || !passed {
-        dir.disable_cleanup(true);
-        println!("work directory: {}", dir.path().display());
     }
     if passed {
         println!("passed: nothing lost, nothing doubled but by a crash");
     } else {
         println!("failed with seed {seed}; the same again: {again}");
     }
+    if args.keep || !passed {
+        println!("work directory: {}", dir.path().display());
+    } else {
+        dir.disable_cleanup(false);
+    }
     Ok(passed)
+}
+
+/// Prints what the run comes to; gives what is wrong.
+fn conclude(run: &Run, args: &Args) -> Result<Vec<String>, String> {
+    let journal = run.host.journal().map(|path| books::read_journal(&path)).transpose()?;
+    let arrivals = run.receivers.books.lock();
+    let verdict = verdict::judge(&run.log, &arrivals, journal.as_ref(), args.patience);
+    if args.timeline || !verdict.failures.is_empty() {
+        println!("timeline:\n{}", run.log.timeline);
+    }
+    let peak = run.host.peak_kib / 1024;
+    println!("{}peak memory of the host: {peak} MiB", verdict.text);
+    Ok(verdict.failures)
 }
 
 /// The rates, less what cannot be done here, which it says.

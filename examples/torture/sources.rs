@@ -7,15 +7,24 @@ use super::args::Args;
 /// The name that the tests' certificate is for.
 pub(crate) const NAME: &str = "elsewhere.example";
 
-/// From one live poll to the next; what a live poll reads; what sweeps read. Events are late by up to
-/// twice the window, which is within what the sweeps promise: their depth less the time between two.
-fn schedule(pace: u32) -> String {
-    let [interval, window, depth, every] = [3, 30, 90, 10].map(|seconds| seconds / pace);
-    format!("interval: {interval}s, window: {window}s, sweeps: {depth}s/{every}s, start: 1h")
+/// What all sources have, but for what the command line sets instead.
+///
+/// Events are late by up to twice the window, which is within what the sweeps promise: their depth less the
+/// time between two. Time-outs are shorter than the longest stall.
+fn common(pace: u32) -> Vec<(&'static str, String)> {
+    let seconds = |seconds: u32| format!("{}s", seconds / pace);
+    vec![
+        ("interval", seconds(3)),
+        ("window", seconds(30)),
+        ("sweeps", format!("{}/{}", seconds(90), seconds(10))),
+        ("start", "1h".to_owned()),
+        ("heartbeat", "10s".to_owned()),
+        ("timeout", "10s".to_owned()),
+        ("connect_timeout", "4s".to_owned()),
+        ("rate_limit", "1200".to_owned()),
+        ("storage.type", "filesystem".to_owned()),
+    ]
 }
-
-/// Time-outs shorter than the longest stall; sources that are not throttled by their own limit.
-const REQUESTS: &str = "timeout: 10s, connect_timeout: 4s, rate_limit: 1200";
 
 /// What a source is.
 #[derive(Clone, Copy, Debug)]
@@ -49,22 +58,32 @@ impl Source {
         let url =
             if tls { format!("https://{NAME}:{port}") } else { format!("http://127.0.0.1:{port}") };
         let mut properties = vec![
-            format!("name: lookback, api: {}, tag: {}, base_url: '{url}'", self.api, self.tag()),
-            format!("db: {}, storage.type: filesystem, heartbeat: 10s", db.display()),
-            schedule(args.pace),
-            REQUESTS.to_owned(),
+            ("name", "lookback".to_owned()),
+            ("api", self.api.to_owned()),
+            ("tag", self.tag()),
+            ("base_url", url.clone()),
+            ("db", db.display().to_string()),
         ];
         if self.signs_in {
-            let login = "tenant: contoso, client_id: simulator, client_secret: simulator-secret";
-            properties.push(format!("{login}, token_url: '{url}/contoso/oauth2/v2.0/token'"));
+            properties.extend([
+                ("tenant", "contoso".to_owned()),
+                ("client_id", "simulator".to_owned()),
+                ("client_secret", "simulator-secret".to_owned()),
+                ("token_url", format!("{url}/contoso/oauth2/v2.0/token")),
+            ]);
         } else {
-            properties.push("token: simulator-token".to_owned());
+            properties.push(("token", "simulator-token".to_owned()));
         }
         if tls {
             let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/ca.pem");
-            properties.push(format!("tls_ca_file: {ca}"));
+            properties.push(("tls_ca_file", ca.to_owned()));
         }
-        properties.extend(args.set.iter().map(|(name, value)| format!("{name}: '{value}'")));
-        format!("    - {{{}}}\n", properties.join(",\n       "))
+        properties.extend(common(args.pace));
+        properties.retain(|(name, _)| !args.set.iter().any(|(set, _)| set == name));
+        let set = args.set.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let lines = properties.into_iter().chain(set);
+        let text: String =
+            lines.map(|(name, value)| format!("      {name}: '{value}'\n")).collect();
+        text.replacen("      ", "    - ", 1)
     }
 }

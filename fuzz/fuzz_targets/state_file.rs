@@ -64,13 +64,11 @@ fuzz_target!(|data: &[u8]| {
 
 /// Everything that is done with a state.
 fn used(state: &mut SqliteState) -> Result<(), StateError> {
-    state.recent(Bucket::UNTIMED, &mut |_| {})?;
     let key = key(5, 7);
     state.commit(&commit(vec![key]))?;
     let mut known = HashMap::from([(key, false)]);
     state.known(&mut known)?;
     assert!(known.len() == 1);
-    state.recent(Bucket(0), &mut |_| {})?;
     let old = Commit { expire_before: Bucket(3), ..commit(Vec::new()) };
     state.commit(&old)?;
     Ok(())
@@ -97,7 +95,7 @@ fn edited(good: &Files, edits: &[u8]) -> Files {
 }
 
 fn open(path: &Path) -> Result<Opened<SqliteState>, StateError> {
-    sqlite::open(path, "source", Bucket::UNTIMED, |_| progress(), Timestamp::from_secs(7))
+    sqlite::open(path, "source", Bucket::UNTIMED, |_| progress(), Timestamp::from_secs(7), Some(&|| true))
 }
 
 fn progress() -> Progress {

@@ -258,6 +258,28 @@ fn buffers_are_kept_within_their_limit_and_handed_out_by_size() {
 }
 
 #[test]
+fn a_large_body_that_waits_for_another_is_not_too_late_for_that() {
+    const LARGE: usize = 8 << 20;
+    let (listener, addr) = listen();
+    let server = thread::spawn(move || {
+        let both = [accept(&listener), accept(&listener)].map(|(mut stream, _)| {
+            thread::spawn(move || answer(&mut stream, "200 OK", "", &"x".repeat(LARGE)))
+        });
+        both.into_iter().for_each(|sent| sent.join().unwrap());
+    });
+    let timeout = Duration::from_secs(2);
+    let options = HttpOptions { max_page: LARGE, timeout, ..options() };
+    let mut http = Http::new(&options, Arc::new(Notify::new())).unwrap();
+    (1..=2).for_each(|number| http.send(Ticket(number), &get(addr, "/", None)));
+    // For longer than that nobody takes the first one.
+    assert!(matches!(http.wait(timeout * 2, false), Waited::TimedOut));
+    for _ in 0..2 {
+        assert_eq!(answered(&mut http).1.unwrap().len(), LARGE);
+    }
+    server.join().unwrap();
+}
+
+#[test]
 fn of_several_large_bodies_one_comes_in_at_a_time() {
     const LARGE: usize = 32 << 20;
     let (listener, addr) = listen();

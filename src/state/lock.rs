@@ -104,7 +104,7 @@ impl SourceLock {
 }
 
 /// The path, told from others that lead to the same place.
-fn resolved(db: &Path) -> Result<PathBuf, StateError> {
+pub(super) fn resolved(db: &Path) -> Result<PathBuf, StateError> {
     let parent = db.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = parent.unwrap_or(Path::new(".")).canonicalize();
     let directory = directory.map_err(|error| at_first(db, error))?;

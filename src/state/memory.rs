@@ -27,13 +27,12 @@ impl MemoryState {
     pub fn open(
         &mut self,
         begin: impl Fn(&Beginning) -> Progress,
-        now: Timestamp,
     ) -> Result<(Progress, Option<Beginning>), StateError> {
         self.check_broken()?;
         let beginning = match (self.damage.take(), &self.progress) {
             (Some(loss), _) => Some(Beginning::Lost(loss)),
             (None, None) => Some(Beginning::First),
-            (None, Some(progress)) if progress.contradiction(now).is_some() => {
+            (None, Some(progress)) if progress.contradiction().is_some() => {
                 let progress = Some(progress.clone());
                 Some(Beginning::Lost(Loss { progress, written: None }))
             }
@@ -53,6 +52,16 @@ impl MemoryState {
         self.ids.retain(readable);
         let progress = with_hint.then(|| progress.clone());
         self.damage = Some(Loss { progress, written: None });
+    }
+
+    /// Shows all ids from a bucket on, in ascending order.
+    ///
+    /// # Errors
+    /// If nothing can be read.
+    pub fn recent(&self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError> {
+        self.check()?;
+        self.ids.range(first_of(from)..).for_each(|key| show(*key));
+        Ok(())
     }
 
     /// Whether it holds an id.
@@ -88,12 +97,6 @@ impl State for MemoryState {
         self.ids.extend(old.range(..first_of(Bucket(i64::MIN + 1))));
         self.progress = Some(commit.progress.clone());
         Ok(self.ids.len() as u64)
-    }
-
-    fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError> {
-        self.check()?;
-        self.ids.range(first_of(from)..).for_each(|key| show(*key));
-        Ok(())
     }
 
     fn renew(

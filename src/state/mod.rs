@@ -1,5 +1,6 @@
 //! What survives a restart: ids and progress. Stores and finds; decides nothing.
 
+mod exchange;
 pub mod lock;
 pub mod memory;
 mod schema;
@@ -25,12 +26,6 @@ pub trait State: Send {
     /// # Errors
     /// If the state cannot be written, or is no longer where it was; then nothing of it is.
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError>;
-
-    /// Shows all ids from a bucket on, in ascending order.
-    ///
-    /// # Errors
-    /// If the state cannot be read.
-    fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError>;
 
     /// Begins a new state in place of one that is damaged or gone: with what memory keeps, and with
     /// what can still be read of the old one, as long as `go_on` says so. `error` is what was wrong with it.

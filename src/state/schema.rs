@@ -137,6 +137,25 @@ pub(super) fn as_lost(progress: &str) -> Option<Loss> {
     progress.strip_prefix(LOST).map(|loss| serde_json::from_str(loss).unwrap_or_default())
 }
 
+/// Where no file is, what belonged to one is of no use, and would be taken for the next one's: whoever still has
+/// it open keeps it. Only for who makes the next one.
+pub(super) fn clear_leftovers(path: &Path) -> Result<(), StateError> {
+    for part in ["-wal", "-shm"] {
+        match std::fs::remove_file(lock::beside(path, part)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Gives a new file the mode of the one in whose place it is.
+pub(super) fn same_mode(old: &Path, new: &Path) {
+    if let Ok(data) = old.metadata() {
+        let _ = std::fs::set_permissions(new, data.permissions());
+    }
+}
+
 /// Renames the file and what belongs to it, to a name that nothing has. Only a file of ours: a text that a
 /// typing error has led to must not be moved away.
 pub(super) fn set_aside(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::exchange::Exchange;
 use super::lock::{SourceLock, beside, identity};
 use super::{Opened, Renewed, State, StateError, Trouble, schema};
 use crate::model::{Bucket, EventKey, IdHash, Timestamp};
@@ -30,60 +31,102 @@ pub struct SqliteState {
     lock: SourceLock,
 }
 
+/// A source's rows, read from a file that has been opened.
+struct Found {
+    connection: Connection,
+    identity: Option<(u64, u64)>,
+    hash_key: [u8; 16],
+    id: i64,
+    progress: Progress,
+    ids: u64,
+    recent: Vec<EventKey>,
+    damage: Option<String>,
+}
+
 /// Opens the state of a source with the ids from the bucket `from` on, and creates what is missing; `begin`
 /// says how a source begins that has no progress.
 ///
-/// A damaged file is set aside under a new name, never deleted, and what ids it still shows are carried over.
+/// A damaged file is set aside under a new name, never deleted, and what ids it still shows are carried over, which
+/// takes long: only if there is a `go_on`, and for as long as that says so.
 ///
 /// # Errors
-/// If the file cannot be opened or created, or is not one of ours, or another instance has the source.
+/// If the file cannot be opened or created, or is not one of ours, or another instance has the source; if
+/// it is damaged, and there is no `go_on`.
 pub fn open(
     path: &Path,
     source: &str,
     from: Bucket,
     begin: impl Fn(&Beginning) -> Progress,
     now: Timestamp,
+    go_on: Option<&dyn Fn() -> bool>,
 ) -> Result<Opened<SqliteState>, StateError> {
     let lock = SourceLock::take(path, source)?;
     if path.is_dir() {
         return Err(StateError::Directory);
     }
     let had_state = lock.had_state();
-    let read = || -> Result<_, StateError> {
+    let read = || -> Result<Found, StateError> {
         let (connection, hash_key) = schema::open(path, None)?;
-        let (id, progress, ids, damage) =
-            find_or_begin(&connection, source, had_state, &begin, now)?;
+        let identity = identity(path);
+        let (id, progress, ids, damage) = find_or_begin(&connection, source, had_state, &begin)?;
         let mut recent = Vec::new();
         show_from(&connection, id, from, &mut |key| recent.push(key))?;
-        Ok((connection, hash_key, id, progress, ids, recent, damage))
+        Ok(Found { connection, identity, hash_key, id, progress, ids, recent, damage })
     };
-    let mut set_aside = None;
-    let opened = read().or_else(|error| {
-        match (error.trouble(), &error) {
-            (Trouble::Lost, _) => {}
-            (Trouble::Wrong, StateError::Sqlite(_)) => return Err(StateError::Foreign),
-            _ => return Err(error),
+    let (before, written) = (identity(path), last_written(path));
+    let found = match before {
+        Some(_) => read(),
+        None => {
+            let _exchange = Exchange::begin(path)?;
+            if identity(path).is_none() {
+                schema::clear_leftovers(path)?;
+            }
+            read()
         }
-        let aside = schema::set_aside(path, &error, now)?;
-        let carried = rescue(&aside, path);
-        set_aside = Some(told(&error, Some(&aside), carried));
-        read()
-    });
-    let (connection, hash_key, id, progress, ids, recent, damage) = opened?;
+    };
+    let (found, set_aside) = match (found, go_on) {
+        (Ok(found), _) => (found, None),
+        (Err(error), Some(go_on)) if error.trouble() == Trouble::Lost => {
+            let _exchange = Exchange::begin(path)?;
+            // Else someone has replaced it meanwhile.
+            let is_same = identity(path) == before;
+            let told = is_same.then(|| replace(path, &error, written, now, go_on)).transpose()?;
+            (read()?, told)
+        }
+        (Err(error @ StateError::Sqlite(_)), _) if error.trouble() == Trouble::Wrong => {
+            return Err(StateError::Foreign);
+        }
+        (Err(error), _) => return Err(error),
+    };
     lock.has_state();
     let warning = lock.unseen.clone();
     let state = SqliteState {
-        connection,
-        source: id,
-        ids,
+        connection: found.connection,
+        source: found.id,
+        ids: found.ids,
         name: source.to_owned(),
         path: path.to_owned(),
-        identity: identity(path),
-        hash_key,
+        identity: found.identity,
+        hash_key: found.hash_key,
         lock,
     };
-    let damage = set_aside.or(damage);
-    Ok(Opened { state, progress, hash_key, recent, recent_from: from, damage, warning })
+    Ok(Opened {
+        state,
+        progress: found.progress,
+        hash_key: found.hash_key,
+        recent: found.recent,
+        recent_from: from,
+        damage: set_aside.or(found.damage),
+        warning,
+    })
+}
+
+/// When a file was last written, before anybody opens it.
+fn last_written(path: &Path) -> Option<Timestamp> {
+    let parts = [path.to_owned(), beside(path, "-wal")];
+    let written = parts.iter().filter_map(|part| part.metadata().ok()?.modified().ok()).max()?;
+    let since_1970 = written.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_secs(0) + since_1970)
 }
 
 /// A source's row: its id, progress and count of ids; and what is wrong with its progress, if anything is.
@@ -92,15 +135,14 @@ fn find_or_begin(
     source: &str,
     had_state: bool,
     begin: &impl Fn(&Beginning) -> Progress,
-    now: Timestamp,
 ) -> Result<(i64, Progress, u64, Option<String>), StateError> {
     let (ids, beginning, damage) = match schema::find(connection, source)? {
-        Some(found) => match sound(&found.progress, now) {
+        Some(found) => match sound(&found.progress) {
             Ok(progress) => return Ok((found.id, progress, found.ids, None)),
             Err(unsound) => (found.ids, Beginning::Lost(unsound.0), Some(unsound.1)),
         },
         None if had_state => {
-            let problem = "the state of this source is gone, though it has had one; records may come again. To begin anew on purpose, delete the lock file as well";
+            let problem = "the state of this source is gone, though it has had one; records may come again, and what happened earlier than sweeps reach is not read. To begin anew on purpose, stop it and delete the lock files as well";
             (0, Beginning::Lost(Loss::default()), Some(problem.to_owned()))
         }
         None => (0, Beginning::First, None),
@@ -111,7 +153,7 @@ fn find_or_begin(
 }
 
 /// A stored progress, if it can be right; else what is left of it, and what is wrong.
-fn sound(progress: &str, now: Timestamp) -> Result<Progress, Box<(Loss, String)>> {
+fn sound(progress: &str) -> Result<Progress, Box<(Loss, String)>> {
     let problem = |problem: &str| {
         format!("the stored progress is damaged: {problem}; as much is read again as sweeps reach")
     };
@@ -120,7 +162,7 @@ fn sound(progress: &str, now: Timestamp) -> Result<Progress, Box<(Loss, String)>
     }
     let parsed: Progress = serde_json::from_str(progress)
         .map_err(|error| Box::new((Loss::default(), problem(&error.to_string()))))?;
-    match parsed.contradiction(now) {
+    match parsed.contradiction() {
         Some(contradiction) => {
             let loss = Loss { progress: Some(parsed), written: None };
             Err(Box::new((loss, problem(contradiction))))
@@ -130,49 +172,105 @@ fn sound(progress: &str, now: Timestamp) -> Result<Progress, Box<(Loss, String)>
 }
 
 /// What became of a file, for people.
-fn told(error: &StateError, aside: Option<&Path>, carried: Result<u64, StateError>) -> String {
+fn told(error: &StateError, aside: Option<&Path>, carried: Result<Carried, StateError>) -> String {
     let aside = aside.map_or_else(String::new, |aside| {
         format!("; the damaged file was set aside as {}", aside.display())
     });
     let carried = match carried {
-        Ok(ids) => format!("{ids} of its ids were carried over"),
+        Ok(Carried { ids, whole: true }) => format!("all of its {ids} ids were carried over"),
+        Ok(Carried { ids, whole: false }) => {
+            format!("{ids} of its ids could be read and were carried over")
+        }
         Err(error) => format!("its ids are lost ({error})"),
     };
-    format!("{error}{aside}, {carried} into a new one; records may come again")
+    format!("{error}{aside}; {carried} into a new one; records may come again")
 }
 
-/// Carries over into a new file what can still be read of one that was set aside: the hash key, the sources'
-/// names, and ids. Their progress is not to be trusted; what it says is a hint at best. Returns how many ids.
-fn rescue(aside: &Path, path: &Path) -> Result<u64, StateError> {
-    let old = schema::open_aside(aside)?;
+/// Puts a new file in the place of a damaged one, which is set aside, with what of it can still be read. Only for
+/// who holds the exchange. Says what became of it.
+fn replace(
+    path: &Path,
+    error: &StateError,
+    written: Option<Timestamp>,
+    now: Timestamp,
+    go_on: &dyn Fn() -> bool,
+) -> Result<String, StateError> {
+    let new = beside(path, ".new");
+    let clear = || -> Result<(), StateError> {
+        let _ = std::fs::remove_file(&new);
+        schema::clear_leftovers(&new)
+    };
+    clear()?;
+    let mut carried = rescue(path, &new, written, go_on);
+    if matches!(carried, Err(StateError::Stopped)) {
+        clear()?;
+        return Err(StateError::Stopped);
+    }
+    if let Err(problem) = carried {
+        // Without the ids it is small: who the sources are is known at least.
+        clear()?;
+        let _ = rescue(path, &new, written, &|| false);
+        carried = Err(problem);
+    }
+    schema::same_mode(path, &new);
+    let aside = schema::set_aside(path, error, now)?;
+    if new.exists() {
+        std::fs::rename(&new, path)?;
+        schema::clear_leftovers(&new)?;
+    }
+    Ok(told(error, Some(&aside), carried))
+}
+
+/// Carries over into a new file what can still be read of a damaged one: the hash key, the sources' names, and
+/// ids. Their progress is not to be trusted; what it says is a hint at best.
+fn rescue(
+    path: &Path,
+    new: &Path,
+    written: Option<Timestamp>,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Carried, StateError> {
+    let old = schema::open_aside(path)?;
     let key = schema::stored_key(&old)?;
-    let (mut new, _) = schema::open(path, Some(key))?;
-    let parts = [aside.to_owned(), beside(aside, "-wal")];
-    let written = parts.iter().filter_map(|part| part.metadata().ok()?.modified().ok()).max();
-    let written = written.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    let written = written.map(|since_1970| Timestamp::from_secs(0) + since_1970);
+    let (mut new, _) = schema::open(new, Some(key))?;
     let mut statement = old.prepare("SELECT id, name, progress FROM sources")?;
     let mut rows = statement.query([])?;
-    let mut carried = 0;
+    let mut sources = Vec::new();
     while let Ok(Some(row)) = rows.next() {
         let (Ok(id), Ok(name)) = (row.get::<_, i64>(0), row.get::<_, String>(1)) else { continue };
         let progress = row.get::<_, String>(2).ok();
         let progress = progress.and_then(|text| serde_json::from_str(&text).ok());
         let source = schema::put(&new, &name, &schema::lost(&Loss { written, progress })?)?;
-        carried += carry(&old, id, &mut new, source, &|| true)?;
+        sources.push((id, source));
     }
-    Ok(carried)
+    let mut all = Carried { ids: 0, whole: true };
+    for (id, source) in sources {
+        let carried = carry(&old, id, &mut new, source, go_on)?;
+        all = Carried { ids: all.ids + carried.ids, whole: all.whole && carried.whole };
+        if !go_on() {
+            return Err(StateError::Stopped);
+        }
+    }
+    Ok(all)
+}
+
+/// What could be carried over.
+struct Carried {
+    /// How many ids the new file has.
+    ids: u64,
+    /// Whether that is all there were.
+    whole: bool,
 }
 
 /// Copies a source's ids as far as they can be read, from the newest to the first that cannot be, and from the
-/// oldest to the first that cannot be. Returns how many the new file has then.
+/// oldest to the first that cannot be.
 fn carry(
     old: &Connection,
     from: i64,
     new: &mut Connection,
     to: i64,
     go_on: &dyn Fn() -> bool,
-) -> Result<u64, StateError> {
+) -> Result<Carried, StateError> {
+    let mut whole = false;
     for order in ["DESC", "ASC"] {
         let query = format!(
             "SELECT bucket, id FROM ids WHERE source = ?1 ORDER BY bucket {order}, id {order}"
@@ -180,21 +278,19 @@ fn carry(
         let Ok(mut statement) = old.prepare(&query) else { continue };
         let Ok(rows) = statement.query_map([from], key_of) else { continue };
         let mut readable = true;
-        let mut rows = rows.map_while(|row| {
+        let rows = rows.map_while(|row| {
             readable = row.is_ok();
             row.ok()
         });
-        let mut rows = rows.by_ref().peekable();
-        while rows.peek().is_some() {
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() && go_on() {
             let part: Vec<EventKey> = rows.by_ref().take(CARRIED_AT_ONCE).collect();
             let transaction = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
             insert(&transaction, to, &part)?;
             transaction.commit()?;
-            if !go_on() {
-                break;
-            }
         }
         drop(rows);
+        whole = readable && go_on();
         if readable {
             break;
         }
@@ -202,7 +298,7 @@ fn carry(
     let update = "UPDATE sources SET ids = (SELECT count(*) FROM ids WHERE source = ?1)
         WHERE id = ?1 RETURNING ids";
     let ids: i64 = new.query_row(update, [to], |row| row.get(0))?;
-    Ok(u64::try_from(ids).unwrap_or(0))
+    Ok(Carried { ids: u64::try_from(ids).unwrap_or(0), whole })
 }
 
 fn key_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventKey> {
@@ -245,26 +341,37 @@ impl SqliteState {
         if here.is_some() && here == self.identity { Ok(()) } else { Err(StateError::Moved) }
     }
 
-    /// Opens the file that is to be written to from now on: a new one, unless someone has put one there.
-    /// Also says what had to be set aside for it.
-    fn next_file(
-        &self,
-        error: &StateError,
-        now: Timestamp,
-    ) -> Result<(Connection, [u8; 16], Option<PathBuf>), StateError> {
-        let key = Some(self.hash_key);
-        let aside = match self.in_place() {
-            Ok(()) => schema::set_aside(&self.path, error, now)?,
-            Err(_) => match schema::open(&self.path, key) {
-                Err(error) if error.trouble() == Trouble::Lost => {
-                    schema::set_aside(&self.path, &error, now)?
-                }
-                result => return result.map(|(connection, key)| (connection, key, None)),
-            },
+    /// Opens the file that is to be written to from now on: a new one, unless someone has put one there. Only
+    /// for who holds the exchange.
+    fn next_file(&self, error: &StateError, now: Timestamp) -> Result<NextFile, StateError> {
+        let mut aside = None;
+        if self.in_place().is_ok() {
+            aside = Some(schema::set_aside(&self.path, error, now)?);
+        } else if identity(&self.path).is_none() {
+            schema::clear_leftovers(&self.path)?;
+        }
+        let opened = match schema::open(&self.path, Some(self.hash_key)) {
+            Err(error) if error.trouble() == Trouble::Lost && aside.is_none() => {
+                aside = Some(schema::set_aside(&self.path, &error, now)?);
+                schema::open(&self.path, Some(self.hash_key))
+            }
+            opened => opened,
         };
-        let (connection, key) = schema::open(&self.path, key)?;
-        Ok((connection, key, Some(aside)))
+        let (connection, hash_key) = opened?;
+        if let Some(aside) = &aside {
+            schema::same_mode(aside, &self.path);
+        }
+        Ok(NextFile { connection, identity: identity(&self.path), hash_key, aside })
     }
+}
+
+/// A file that is to be written to from now on.
+struct NextFile {
+    connection: Connection,
+    identity: Option<(u64, u64)>,
+    hash_key: [u8; 16],
+    /// What had to be set aside for it.
+    aside: Option<PathBuf>,
 }
 
 impl State for SqliteState {
@@ -305,10 +412,6 @@ impl State for SqliteState {
         Ok(ids)
     }
 
-    fn recent(&mut self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError> {
-        show_from(&self.connection, self.source, from, show)
-    }
-
     fn renew(
         &mut self,
         kept: &Kept,
@@ -317,11 +420,16 @@ impl State for SqliteState {
         go_on: &dyn Fn() -> bool,
     ) -> Result<Renewed, StateError> {
         let progress = serde_json::to_string(&kept.progress)?;
+        let _exchange = Exchange::begin(&self.path)?;
         self.lock.retake()?;
         self.lock.has_state();
-        let (mut new, key, aside) = self.next_file(error, now)?;
-        let same_key = key == self.hash_key;
-        let transaction = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if matches!(error, StateError::Moved) && self.in_place().is_ok() {
+            return Ok(Renewed { what: format!("{error}; it is back"), same_key: true });
+        }
+        let mut next = self.next_file(error, now)?;
+        let same_key = next.hash_key == self.hash_key;
+        let transaction =
+            next.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let source = schema::put(&transaction, &self.name, &progress)?;
         if same_key {
             insert(&transaction, source, &kept.keys)?;
@@ -331,11 +439,10 @@ impl State for SqliteState {
             let what = format!("{error}; the new one hashes ids otherwise: records may come again");
             return Ok(Renewed { what, same_key });
         }
-        let ids = carry(&self.connection, self.source, &mut new, source, go_on)?;
-        let what = told(error, aside.as_deref(), Ok(ids));
-        self.connection = new;
-        (self.source, self.ids, self.identity) = (source, ids, identity(&self.path));
-        Ok(Renewed { what, same_key })
+        let carried = carry(&self.connection, self.source, &mut next.connection, source, go_on)?;
+        (self.source, self.ids, self.identity) = (source, carried.ids, next.identity);
+        self.connection = next.connection;
+        Ok(Renewed { what: told(error, next.aside.as_deref(), Ok(carried)), same_key })
     }
 }
 
@@ -374,7 +481,7 @@ mod tests {
     }
 
     fn open_at(path: &Path, source: &str) -> Opened<SqliteState> {
-        open(path, source, Bucket(0), begin, NOW).unwrap()
+        open(path, source, Bucket(0), begin, NOW, Some(&|| true)).unwrap()
     }
 
     fn key(bucket: i64, id: u128) -> EventKey {
@@ -429,7 +536,7 @@ mod tests {
         assert_eq!(opened.state.commit(&commit(vec![key(1, 7), key(2, 8)], 0)).unwrap(), 2);
         let hash_key = opened.hash_key;
         drop(opened);
-        let mut opened = open(&path, "a", Bucket(2), begin, NOW).unwrap();
+        let mut opened = open(&path, "a", Bucket(2), begin, NOW, None).unwrap();
         assert_eq!(opened.progress.live_until, Some(Timestamp::from_secs(9)));
         assert_eq!(opened.hash_key, hash_key);
         assert_eq!(opened.recent, [key(2, 8)]);
@@ -475,11 +582,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fluent-bit.yaml");
         std::fs::write(&path, "pipeline:\n  inputs: []\n".repeat(100)).unwrap();
-        let refused = open(&path, "a", Bucket(0), begin, NOW).unwrap_err();
+        let refused = open(&path, "a", Bucket(0), begin, NOW, Some(&|| true)).unwrap_err();
         assert!(matches!(refused, StateError::Foreign), "{refused}");
         let nothing_of_ours = Connection::open(dir.path().join("y.db")).unwrap();
         nothing_of_ours.execute_batch("CREATE TABLE meta (a, b, c)").unwrap();
-        let refused = open(&dir.path().join("y.db"), "a", Bucket(0), begin, NOW).unwrap_err();
+        let refused = open(&dir.path().join("y.db"), "a", Bucket(0), begin, NOW, None).unwrap_err();
         assert_eq!(refused.trouble(), Trouble::Wrong, "{refused}");
         assert_eq!(asides(dir.path()), 0);
     }
@@ -544,9 +651,11 @@ mod tests {
 
     #[test]
     fn a_progress_that_cannot_be_is_replaced_and_the_ids_stay() {
-        for bad in
-            ["{", "null", r#"{"origin":1,"live_until":9000000000000000,"holes":[],"sweeps":[]}"#]
-        {
+        for bad in [
+            "{",
+            "null",
+            r#"{"origin":1,"live_until":null,"holes":[{"from":9,"to":8}],"sweeps":[]}"#,
+        ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("x.db");
             let mut opened = open_at(&path, "a");
@@ -626,6 +735,73 @@ mod tests {
     }
 
     #[test]
+    fn of_a_state_whose_file_alone_is_deleted_all_is_carried_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        filled(&path);
+        let (mut a, mut b) = (open_at(&path, "a"), open_at(&path, "b"));
+        b.state.commit(&commit(vec![key(1, 9)], 0)).unwrap();
+        // The log and its index stay where they are.
+        std::fs::remove_file(&path).unwrap();
+        for (state, ids) in [(&mut a.state, 10_000), (&mut b.state, 1)] {
+            let moved = state.commit(&commit(vec![], 0)).unwrap_err();
+            let renewed = state.renew(&kept(vec![]), &moved, NOW, &|| true).unwrap();
+            let told = format!("all of its {ids} ids were carried over");
+            assert!(renewed.what.contains(&told), "{}", renewed.what);
+            assert_eq!(state.commit(&commit(vec![], 0)).unwrap(), ids);
+        }
+        drop((a.state, b.state));
+        assert_eq!(open_at(&path, "a").recent.len(), 10_000);
+    }
+
+    #[test]
+    fn a_sound_file_that_was_away_for_a_moment_is_not_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, away) = (dir.path().join("x.db"), dir.path().join("y.db"));
+        let mut opened = open_at(&path, "a");
+        std::fs::rename(&path, &away).unwrap();
+        let moved = opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap_err();
+        std::fs::rename(&away, &path).unwrap();
+        assert!(opened.state.renew(&kept(vec![]), &moved, NOW, &|| true).unwrap().same_key);
+        assert_eq!(opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap(), 1);
+        assert_eq!(asides(dir.path()), 0);
+    }
+
+    #[test]
+    fn a_damaged_file_is_left_as_it_is_until_someone_has_the_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        filled(&path);
+        let len = usize::try_from(path.metadata().unwrap().len()).unwrap();
+        garble(&path, len / 2 / 4_096 * 4_096, len / 2 / 4_096 * 4_096 + 8_192);
+        let error = open(&path, "a", Bucket(0), begin, NOW, None).unwrap_err();
+        assert_eq!(error.trouble(), Trouble::Lost, "{error}");
+        let stopped = open(&path, "a", Bucket(0), begin, NOW, Some(&|| false)).unwrap_err();
+        assert!(matches!(stopped, StateError::Stopped), "{stopped}");
+        assert_eq!(asides(dir.path()), 0);
+        let damage = open_at(&path, "a").damage.unwrap();
+        assert!(damage.contains("ids could be read and were carried over"), "{damage}");
+        assert_eq!(asides(dir.path()), 1);
+    }
+
+    #[test]
+    fn a_damaged_progress_leaves_a_hint_of_when_it_was_last_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        filled(&path);
+        let len = usize::try_from(path.metadata().unwrap().len()).unwrap();
+        garble(&path, len / 2 / 4_096 * 4_096, len / 2 / 4_096 * 4_096 + 8_192);
+        let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(written).unwrap();
+        let hint = |beginning: &Beginning| match beginning {
+            Beginning::Lost(loss) => lost(loss.written),
+            Beginning::First => progress(),
+        };
+        let opened = open(&path, "a", Bucket(0), hint, NOW, Some(&|| true)).unwrap();
+        assert_eq!(opened.progress.newest, Some(Timestamp::from_secs(1_234_567)));
+    }
+
+    #[test]
     fn a_file_that_hashes_ids_otherwise_gets_the_progress_and_no_ids() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
@@ -648,7 +824,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        let error = open(&path, "a", Bucket(0), begin, NOW).unwrap_err();
+        let error = open(&path, "a", Bucket(0), begin, NOW, Some(&|| true)).unwrap_err();
         assert!(error.to_string().contains("version 99"), "{error}");
         assert_eq!(error.trouble(), Trouble::Wrong);
     }
@@ -659,7 +835,7 @@ mod tests {
         let taken = dir.path().join("file");
         std::fs::write(&taken, "").unwrap();
         for path in [dir.path().join("no/x.db"), taken.join("x.db"), dir.path().to_owned()] {
-            let error = open(&path, "a", Bucket(0), begin, NOW).unwrap_err();
+            let error = open(&path, "a", Bucket(0), begin, NOW, Some(&|| true)).unwrap_err();
             assert_eq!(error.trouble(), Trouble::Wrong, "{path:?}: {error}");
         }
     }
@@ -672,7 +848,7 @@ mod tests {
         let other = Connection::open(&path).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let running = opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap_err();
-        let starting = open(&path, "b", Bucket(0), begin, NOW).unwrap_err();
+        let starting = open(&path, "b", Bucket(0), begin, NOW, None).unwrap_err();
         for error in [running, starting] {
             assert_eq!(error.trouble(), Trouble::Passing, "{error}");
         }

@@ -34,6 +34,12 @@ pub enum StateError {
     /// The file that was opened is not at its path any more.
     #[error("the file is no longer at its path: someone has deleted, moved or replaced it")]
     Moved,
+    /// Another source is making the file, or replacing it.
+    #[error("another source is making a new file there")]
+    UnderWay,
+    /// The host stopped what was under way.
+    #[error("stopped before the new file was complete")]
+    Stopped,
     /// What is stored cannot be written as text.
     #[error("the progress cannot be stored: {0}")]
     Progress(#[from] serde_json::Error),
@@ -61,7 +67,12 @@ impl StateError {
             Self::Sqlite(error) if is_damage(error) => Trouble::Lost,
             // The file is sound, and does not hold what ours do.
             Self::Sqlite(error) if code(error) == Some(ErrorCode::Unknown) => Trouble::Wrong,
-            Self::Sqlite(_) | Self::Io(_) | Self::Lock(_) | Self::Progress(_) => Trouble::Passing,
+            Self::Sqlite(_)
+            | Self::Io(_)
+            | Self::Lock(_)
+            | Self::UnderWay
+            | Self::Stopped
+            | Self::Progress(_) => Trouble::Passing,
             Self::NoPlace(_)
             | Self::Directory
             | Self::Foreign
@@ -85,6 +96,7 @@ impl StateError {
                 Some(ErrorCode::SystemIoFailure) => "look at its disk",
                 _ => "let the file and its directory be read and written",
             },
+            Self::UnderWay | Self::Stopped => "wait; it is tried again",
             Self::Io(_) | Self::Progress(_) => "let the file and its directory be read and written",
             Self::NoPlace(_) | Self::Moved => {
                 "set a path in a directory that exists and is writable"

@@ -65,14 +65,15 @@ impl Worker {
         let clock = Clock::start();
         let shared = Arc::new(Shared::new(clock));
         let setup = Setup { plan: Arc::clone(&plan), shared: Arc::clone(&shared), clock };
-        let first = match setup.open() {
+        let first = match setup.open(None) {
+            Err(error) if error.trouble() == Trouble::Wrong => return Err(refusal(&plan, &error)),
             // What else may be wrong refuses to start all the same.
-            Err(error) if error.trouble() != Trouble::Wrong => {
+            Err(error) => {
                 run::check(&setup)?;
-                Err(NotReady::State(error))
+                // What is lost is begun anew by the thread: the host does not wait for that.
+                (error.trouble() != Trouble::Lost).then(|| Err(NotReady::State(error)))
             }
-            Err(error) => return Err(refusal(&plan, &error)),
-            Ok(opened) => Ok(run::Run::new(&setup, opened)?),
+            Ok(opened) => Some(Ok(run::Run::new(&setup, opened)?)),
         };
         let warnings = auth::exposed(&plan).into_iter().chain(plan.http.warning());
         warnings.for_each(|warning| shared.log(Level::Warn, warning));
@@ -190,23 +191,26 @@ fn unopened(plan: &Plan, error: &StateError) -> String {
 }
 
 impl Setup {
-    fn open(&self) -> Result<Opened<sqlite::SqliteState>, StateError> {
+    fn open(
+        &self,
+        go_on: Option<&dyn Fn() -> bool>,
+    ) -> Result<Opened<sqlite::SqliteState>, StateError> {
         let now = self.clock.now();
         let schedule = &self.plan.schedule;
         let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
         let from = engine::horizon(schedule, now.wall);
-        sqlite::open(&self.plan.db, &self.plan.source, from, begin, now.wall)
+        sqlite::open(&self.plan.db, &self.plan.source, from, begin, now.wall, go_on)
     }
 
     fn prepare(&self) -> Result<run::Run, NotReady> {
-        let opened = self.open().map_err(NotReady::State)?;
+        let go_on = || !self.shared.stopping();
+        let opened = self.open(Some(&go_on)).map_err(NotReady::State)?;
         run::Run::new(self, opened).map_err(NotReady::Config)
     }
 
     /// The thread's life: a panic ends one run, is logged, and the next goes on from the state, as after a state
     /// that memory does not fit. While the state cannot be opened, there is no run.
-    fn live(&self, first: Result<run::Run, NotReady>) {
-        let mut next = Some(first);
+    fn live(&self, mut next: Option<Result<run::Run, NotReady>>) {
         let mut closed = Condition::default();
         while !self.shared.stopping() {
             let report = match next.take().unwrap_or_else(|| self.prepare()) {

@@ -202,7 +202,8 @@ fn a_state_replaced_by_one_that_hashes_ids_otherwise_loses_nothing() {
     bench.wait(&host, "records", || bench.count("in") > 500);
     std::fs::rename(&home, bench.path("elsewhere")).unwrap();
     std::fs::rename(&other, &home).unwrap();
-    bench.wait(&host, "the report", || bench.has_logged("hashes ids otherwise"));
+    bench.wait(&host, "the log line", || bench.has_logged("hashes ids otherwise"));
+    bench.wait(&host, "the report", || bench.has_health("state_failed"));
     bench.wait_for_all(&host, "in");
     bench.stop(host);
     let thrice = bench.delivered_by("in").values().filter(|times| **times > 2).count();

@@ -70,8 +70,7 @@ impl Shell {
     pub(crate) fn start(plan: &Arc<Plan>, world: &mut World, seed: u64) -> Self {
         let now = world.clock.now();
         let begin = |beginning: &Beginning| engine::begin(&plan.schedule, beginning, now);
-        let (progress, beginning) =
-            world.state.open(begin, now.wall).expect("a state that can be opened");
+        let (progress, beginning) = world.state.open(begin).expect("a state that can be opened");
         if let Some(Beginning::Lost(loss)) = beginning {
             world.note_loss();
             if loss.progress.is_none() {
