@@ -4,14 +4,15 @@
 //! |---|---|
 //! | this one | the course of it: the SIEM's side, the API's side, the report |
 //! | [`source`] | which input of the configuration |
-//! | [`export`] | the SIEM's side: an export, streamed |
-//! | [`fetch`] | the API's side: the plugin's own engine over one range |
+//! | [`siem`], [`export`] | the SIEM's side: an export, streamed |
+//! | [`api`], [`fetch`] | the API's side: the plugin's own engine over one range |
 //! | [`identity`] | what makes an event and a record the same one |
 //! | [`books`] | the comparison |
 //! | [`outcome`] | what was found out, and what it comes to |
 //! | [`text`], [`json`], [`html`] | the report, for people, programs and browsers |
 //! | [`plain`] | texts of others, made fit to be shown |
 
+mod api;
 mod books;
 mod export;
 mod fetch;
@@ -20,33 +21,33 @@ mod identity;
 mod json;
 mod outcome;
 mod plain;
+mod siem;
 mod source;
 mod text;
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
 use in_lookback::api::Definition;
-use in_lookback::api::page::Event;
 use in_lookback::auth;
 use in_lookback::clock::Clock;
 use in_lookback::config::plan::Format;
 use in_lookback::config::{Plan, units};
 use in_lookback::json::{Finder, Pointer};
-use in_lookback::model::{Bucket, TimeRange, Timestamp};
+use in_lookback::model::{TimeRange, Timestamp};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::books::{Books, Entered};
-use self::export::form::{Form, Found, Hints, Reader};
-use self::fetch::{Observer, Reading};
-use self::identity::{Identity, show};
-use self::outcome::{Lateness, List, Listed, Outcome, Tally, Verdict};
+use self::api::Api;
+use self::books::Books;
+use self::export::form::{Form, Hints};
+use self::fetch::Reading;
+use self::identity::Identity;
+use self::outcome::{List, Outcome, Verdict};
+use self::siem::{Siem, name_unknown};
 
 /// What no property names.
 const RAW_KEY: &str = "log";
@@ -287,223 +288,11 @@ fn deepest(plan: &Plan) -> Duration {
     deepest.unwrap_or(plan.schedule.window).max(plan.schedule.window)
 }
 
-/// The SIEM's side.
-struct Siem {
-    books: Books,
-    tally: Tally,
-    doubled: List,
-    lateness: Lateness,
-}
-
-impl Siem {
-    fn new(books: Books) -> Self {
-        let (tally, doubled, lateness) = Default::default();
-        Self { books, tally, doubled, lateness }
-    }
-
-    fn read(&mut self, path: &Path, reader: &Reader<'_>) -> Result<(), Problem> {
-        read_export(path, "the export", &mut |line, document| match document {
-            Ok(document) => match reader.read(document) {
-                Ok(found) => self.found(line, found),
-                Err(error) => self.unreadable(line, error.to_string()),
-            },
-            Err(error) => self.unreadable(line, error),
-        })?;
-        self.lateness.sort();
-        Ok(())
-    }
-
-    fn unreadable(&mut self, line: u64, error: String) {
-        self.tally.unreadable += 1;
-        self.tally.unreadable_at.get_or_insert((line, error));
-    }
-
-    fn found(&mut self, line: u64, found: Found) {
-        self.tally.documents += 1;
-        match found {
-            Found::Record(record) => {
-                let entered = self.books.exported(record.id, record.time);
-                if entered == Entered::Outside {
-                    self.tally.outside += 1;
-                    return;
-                }
-                self.tally.records += 1;
-                if entered == Entered::Again {
-                    let shown = record.shown.as_deref().unwrap_or(NO_ID);
-                    self.doubled.add(|| Listed::new(record.time, shown, None));
-                } else if let (Some(happened), Some(received)) = (record.time, record.received) {
-                    self.lateness.add(happened, received);
-                }
-            }
-            Found::Health(told) => {
-                self.tally.health += 1;
-                if let Some((at, drift)) = told {
-                    self.lateness.told(at, drift);
-                }
-            }
-            Found::Unidentified => {
-                self.tally.unidentified += 1;
-                self.tally.unidentified_at.get_or_insert(line);
-            }
-        }
-    }
-
-    /// An export without a single id is the wrong file, or of another form: to call all missing would be wrong.
-    fn check(&self, path: &Path, plan: &Plan, own: &[Pointer]) -> Result<(), Problem> {
-        let Tally { records, outside, unidentified, unreadable, .. } = self.tally;
-        if records + outside > 0 || unidentified + unreadable == 0 {
-            return Ok(());
-        }
-        let at: Vec<String> = match own {
-            [] => plan.definition.id.pointers().iter().map(ToString::to_string).collect(),
-            own => own.iter().map(ToString::to_string).collect(),
-        };
-        let path = path.display();
-        if let (0, Some((line, error))) = (unidentified, &self.tally.unreadable_at) {
-            return Err(
-                format!("{path}: expected JSON lines, found in line {line}: {error}").into()
-            );
-        }
-        let place =
-            if at.is_empty() { "their bytes in raw form".to_owned() } else { at.join(", ") };
-        let problem = format!("{path}: none of its {unidentified} records has an id at {place}");
-        Err(format!("{problem}, nor in what is wrapped around events; is it an export of {}? --id says where ids are", plan.source).into())
-    }
-}
-
-/// What is shown where an event has no id.
-const NO_ID: &str = "(without an id)";
-
-fn read_export(
-    path: &Path,
-    what: &'static str,
-    on_document: &mut dyn FnMut(u64, export::Document<'_>),
-) -> Result<(), Problem> {
-    let wrong = |error: io::Error| format!("--export {}: {error}", path.display());
-    let size = path.metadata().map(|data| data.len()).unwrap_or_default();
-    let progress = match size {
-        // What comes through a pipe has no end that is known.
-        0 => bar("{prefix} {spinner} {bytes}", size),
-        size => bar("{prefix} {wide_bar} {bytes} of {total_bytes}", size),
-    };
-    progress.set_prefix(what);
-    let shown = progress.clone();
-    let read = Rc::new(Cell::new(0));
-    let input = export::open(path, move |bytes| {
-        read.set(read.get() + bytes);
-        shown.set_position(read.get());
-    });
-    export::read(input.map_err(wrong)?, on_document).map_err(wrong)?;
-    progress.finish_and_clear();
-    Ok(())
-}
-
 /// A bar on the terminal; nothing elsewhere.
 fn bar(template: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template(template).expect("a template");
     bar.with_style(style)
-}
-
-/// The API's side.
-struct Api<'p> {
-    range: TimeRange,
-    identity: Identity,
-    finder: Finder<'p>,
-    /// Records of the SIEM without an id.
-    unidentified: u64,
-    books: Books,
-    list: List,
-    undecided: u64,
-    events: u64,
-    copy: Option<BufWriter<File>>,
-    copy_failed: Option<io::Error>,
-    progress: ProgressBar,
-}
-
-impl Observer for Api<'_> {
-    fn event(&mut self, event: &Event<'_>) {
-        let timed = event.seen.key.bucket != Bucket::UNTIMED;
-        let time = timed.then_some(event.seen.time);
-        let parts = self.finder.find(event.raw).unwrap_or_default();
-        let by_id = self.identity.of_parts(&parts);
-        let id = by_id.unwrap_or_else(|| self.identity.of_bytes(event.raw));
-        if time.is_some_and(|time| time < self.range.from || self.range.to <= time) {
-            self.books.shown_outside(&id);
-            return;
-        }
-        self.events += 1;
-        if by_id.is_none() && self.unidentified > 0 && !self.books.holds(&id) {
-            // It may be one of those.
-            self.undecided += 1;
-            return;
-        }
-        if !self.books.shown(id, time) {
-            return;
-        }
-        let shown = if by_id.is_some() { show(&parts) } else { NO_ID.to_owned() };
-        self.list.add(|| Listed::new(time, &shown, Some(event.raw)));
-        if let Some(copy) = &mut self.copy
-            && let Err(error) = write_line(copy, event.raw)
-        {
-            self.copy_failed.get_or_insert(error);
-            self.copy = None;
-        }
-    }
-
-    fn unread(&mut self, left: Duration) {
-        let length = self.progress.length().unwrap_or_default();
-        self.progress.set_position(length.saturating_sub(left.as_secs()));
-        self.progress.set_message(format!("{} events", plain::count(self.events)));
-    }
-
-    fn say(&mut self, text: &str) {
-        let text = plain::plain(text, 400);
-        self.progress.suspend(|| eprintln!("lookback: {text}"));
-    }
-}
-
-impl Api<'_> {
-    fn finish(self) -> Result<(List, Books), Problem> {
-        self.progress.finish_and_clear();
-        let flushed = self.copy.map_or(Ok(()), |mut copy| copy.flush());
-        match self.copy_failed.map_or(flushed, Err) {
-            Ok(()) => Ok((self.list, self.books)),
-            Err(error) => Err(format!("--missing: {error}").into()),
-        }
-    }
-}
-
-/// One event a line, whatever white space is in it: a line break in JSON stands between tokens only.
-fn write_line(out: &mut impl Write, raw: &str) -> io::Result<()> {
-    for part in raw.split(['\n', '\r']) {
-        out.write_all(part.as_bytes())?;
-    }
-    out.write_all(b"\n")
-}
-
-/// Reads the export once more, to say which ids the API does not show: before it was asked, nobody knew. Standard
-/// input cannot be read again.
-fn name_unknown(
-    path: &Path,
-    reader: &Reader<'_>,
-    books: &Books,
-    unknown: u64,
-) -> Result<List, Problem> {
-    let mut list = List::default();
-    if unknown == 0 || path == Path::new("-") {
-        list.unlisted = unknown;
-        return Ok(list);
-    }
-    read_export(path, "once more ", &mut |_, document| {
-        let found = document.ok().and_then(|document| reader.read(document).ok());
-        if let Some(Found::Record(record)) = found
-            && books.is_unknown(&record.id)
-        {
-            list.add(|| Listed::new(record.time, record.shown.as_deref().unwrap_or(NO_ID), None));
-        }
-    })?;
-    Ok(list)
 }
 
 fn publish(
@@ -539,12 +328,5 @@ mod tests {
         for text in ["", "24", "yesterday", "2026-01-31"] {
             assert!(of(text).unwrap_err().contains("RFC 3339"), "{text}");
         }
-    }
-
-    #[test]
-    fn an_event_is_one_line_also_if_the_api_sends_it_on_several() {
-        let mut out = Vec::new();
-        write_line(&mut out, "{\r\n  \"a\": \"b\\n\"\n}").unwrap();
-        assert_eq!(out, b"{  \"a\": \"b\\n\"}\n");
     }
 }
