@@ -30,7 +30,7 @@ mod walk;
 
 pub use error::JsonError;
 pub use lines::scan_lines;
-pub use page::{PageShape, PageTail, RawEvent, Scalar, Slots, find, find_all, scan_page};
+pub use page::{Finder, PageShape, PageTail, RawEvent, Scalar, Slots, find, find_all, scan_page};
 pub use pointer::{Pointer, PointerError};
 
 pub(crate) use text::{RawStr, Span};

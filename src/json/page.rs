@@ -100,12 +100,33 @@ pub fn find<'a>(doc: &'a str, pointer: &Pointer) -> Result<Option<Scalar<'a>>, J
 ///
 /// If the document is not JSON, even if only after the values.
 pub fn find_all<'a>(doc: &'a str, pointers: &[Pointer]) -> Result<Slots<'a>, JsonError> {
-    let trie = Trie::new(pointers);
-    let mut slots = vec![None; pointers.len()];
-    let mut lexer = Lexer::new(doc);
-    collect(&mut lexer, &trie, 0, &mut slots, &mut no_records)?;
-    lexer.finish()?;
-    Ok(slots)
+    Finder::new(pointers).find(doc)
+}
+
+/// Several places, to be looked at in one document after the other.
+pub struct Finder<'p> {
+    trie: Trie<'p>,
+    places: usize,
+}
+
+impl<'p> Finder<'p> {
+    /// A finder that looks at these places.
+    pub fn new(pointers: &'p [Pointer]) -> Self {
+        Self { trie: Trie::new(pointers), places: pointers.len() }
+    }
+
+    /// The values there, in that order.
+    ///
+    /// # Errors
+    ///
+    /// If the document is not JSON, even if only after the values.
+    pub fn find<'a>(&self, doc: &'a str) -> Result<Slots<'a>, JsonError> {
+        let mut slots = vec![None; self.places];
+        let mut lexer = Lexer::new(doc);
+        collect(&mut lexer, &self.trie, 0, &mut slots, &mut no_records)?;
+        lexer.finish()?;
+        Ok(slots)
+    }
 }
 
 impl<'a> Scalar<'a> {

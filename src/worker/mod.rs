@@ -1,6 +1,7 @@
 //! One source's thread, and the handle by which the host's thread drives it. Makes no decisions.
 
 mod batch;
+pub mod exchange;
 mod holds;
 mod run;
 mod shared;

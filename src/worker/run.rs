@@ -4,21 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroize;
-
+use super::exchange::{Came, Exchange};
 use super::shared::{Level, Shared};
-use super::{Setup, batch, holds};
-use crate::api::Origin;
-use crate::api::page::{self, BodyError, Failure, FailureKind, PageReader, Response};
+use super::{Setup, batch};
+use crate::api::page::{BodyError, Response};
 use crate::api::request::Ticket;
-use crate::auth::{self, Acquire};
 use crate::clock::Clock;
-use crate::config::plan::{Login, OAuth};
-use crate::config::{ConfigError, Plan, Secret};
+use crate::config::{ConfigError, Plan};
 use crate::encode::health;
 use crate::handoff::Lot;
-use crate::http::{Http, HttpError, Waited};
-use crate::model::{EventKey, Fault, Now};
+use crate::http::{HttpError, Waited};
+use crate::model::{EventKey, Fault};
 use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
@@ -54,30 +50,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// A run that could not begin, or died, is tried again so much later.
 const REST: Duration = Duration::from_secs(5);
 
-/// How far apart sources that share a host go on after it wanted to be left alone.
-const PHASE_MAX: Duration = Duration::from_millis(500);
-
-/// The ticket of a request to the login service; the engine's own begin at 1.
-const LOGIN: Ticket = Ticket(0);
-
 pub(super) struct Run {
     plan: Arc<Plan>,
     shared: Arc<Shared>,
     clock: Clock,
     engine: Engine,
     state: SqliteState,
-    reader: PageReader,
-    http: Http,
-    /// What the answers to the requests under way are to be read as.
-    asked: HashMap<Ticket, Reads>,
-    /// What the request to the login service that is under way proves itself with.
-    proof: Option<Secret>,
-    /// The hosts of the API and of the login service.
-    api: Option<Origin>,
-    login: Option<Origin>,
-    /// So much later than the others this source goes on after a host wanted to be left alone: else
-    /// all would ask at the same moment, and all be told the same again.
-    phase: Duration,
+    exchange: Exchange,
     /// A commit that failed, to be tried again.
     unsaved: Option<Commit>,
     commit_not_before: Duration,
@@ -102,7 +81,7 @@ impl Run {
         let now = clock.now();
         let mut dedup = Dedup::new(opened.recent_from);
         opened.recent.iter().for_each(|key| dedup.load(*key));
-        let (reader, http) = tools(setup, opened.hash_key)?;
+        let exchange = exchange(setup, opened.hash_key)?;
         let seed = fastrand::u64(..);
         let mut engine = Engine::new(Arc::clone(&plan), opened.progress, dedup, seed, now);
         if let Some(damage) = &opened.damage {
@@ -112,13 +91,8 @@ impl Run {
             setup.shared.log(Level::Warn, warning);
         }
         Ok(Self {
-            api: Origin::of(&plan.base_url),
-            login: oauth(&plan).and_then(|oauth| Origin::of(&oauth.token_url)),
             shared: Arc::clone(&setup.shared),
             state: opened.state,
-            asked: HashMap::new(),
-            proof: None,
-            phase: PHASE_MAX.mul_f64(fastrand::f64()),
             unsaved: None,
             commit_not_before: Duration::ZERO,
             look_at: Duration::ZERO,
@@ -127,8 +101,7 @@ impl Run {
             plan,
             clock,
             engine,
-            reader,
-            http,
+            exchange,
         })
     }
 
@@ -145,7 +118,7 @@ impl Run {
             let now = self.clock.now().mono;
             // An answer stays compressed, and in its place, until there is room for what it holds.
             let may_answer = self.has_room();
-            let waited = self.http.wait(until.saturating_sub(now).min(ROUND_MAX), may_answer);
+            let waited = self.exchange.wait(until.saturating_sub(now).min(ROUND_MAX), may_answer);
             if let Waited::Answered(ticket, answer) = waited {
                 self.answered(ticket, answer);
             }
@@ -156,21 +129,14 @@ impl Run {
 
     /// Does what the engine says; returns until when there is nothing else to do.
     fn step(&mut self) -> Duration {
-        let held = |origin: &Option<Origin>| {
-            let until = origin.as_ref().map(holds::until).unwrap_or_default();
-            if until.is_zero() { until } else { until + self.phase }
-        };
-        self.engine.hold(held(&self.api), held(&self.login));
+        self.exchange.hold(&mut self.engine);
         while !self.shared.stopping() {
             let now = self.clock.now();
             match self.engine.next(now, self.has_room()) {
                 Step::Wait(until) if until > now.mono => return until,
                 Step::Wait(_) => {}
-                Step::Fetch(fetch) => {
-                    self.asked.insert(fetch.ticket, fetch.reads);
-                    self.http.send(fetch.ticket, &fetch.spec);
-                }
-                Step::Login => self.login(),
+                Step::Fetch(fetch) => self.exchange.fetch(&fetch),
+                Step::Login => self.exchange.login(&mut self.engine),
             }
         }
         Duration::ZERO
@@ -189,89 +155,23 @@ impl Run {
             && marks < MARKS_MAX
     }
 
-    fn login(&mut self) {
-        let now = self.clock.now();
-        let Some(access) = &self.plan.access else { return };
-        match auth::acquire(&access.login, now.wall) {
-            Ok(Acquire::Ask { spec, proof }) => {
-                self.http.send(LOGIN, &spec);
-                self.proof = proof;
-            }
-            Ok(Acquire::Granted(grant)) => self.engine.logged_in(Ok(grant), now),
-            Err(failure) => self.engine.logged_in(Err(failure), now),
-        }
-    }
-
     fn answered(&mut self, ticket: Ticket, answer: Result<Response, HttpError>) {
-        let now = self.clock.now();
-        let answer = answer.map_err(|error| transient(0, error.to_string()));
-        if let Ok(response) = &answer {
-            self.engine.stats(now).received_bytes += response.received_bytes as u64;
-        }
-        if ticket == LOGIN {
-            let proof = self.proof.take();
-            let grant = answer.and_then(|mut response| {
-                let grant = auth::grant(&response, now.wall);
-                response.body.zeroize();
-                grant
-            });
-            let grant = grant.map_err(|failure| failure.without(proof.as_ref()));
-            if let Err(failure) = &grant {
-                hold(self.login.as_ref(), failure, now);
-            }
-            self.engine.logged_in(grant, now);
-            return;
-        }
-        let Some(reads) = self.asked.remove(&ticket) else { return };
-        match answer {
-            Ok(response) => {
-                self.came(ticket, reads, &response, now);
-                self.http.recycle(response.body);
-            }
-            Err(failure) => self.engine.failed(ticket, &failure, now),
-        }
-    }
-
-    /// An answer of the API has come, which may be a refusal.
-    fn came(&mut self, ticket: Ticket, reads: Reads, response: &Response, now: Now) {
-        if let Some(wait) = page::spare(response, self.plan.definition.quota.as_ref(), now.wall) {
-            self.engine.spare(wait, now);
-            if let Some(origin) = &self.api {
-                holds::hold(origin, now.mono + wait, now.mono);
-            }
-        }
-        if let Some(failure) = page::failure(response, Some(&self.plan.definition), now.wall) {
-            hold(self.api.as_ref(), &failure, now);
-            return self.engine.failed(ticket, &failure, now);
-        }
-        let read = match reads {
-            Reads::Page | Reads::Blob(_) => self.events(ticket, reads, response),
-            Reads::Listing => self.listing(ticket, response),
-            Reads::Subscriptions => {
-                self.reader.subscriptions(response).map(|on| self.engine.subscriptions(ticket, &on))
-            }
-            Reads::Started => {
-                self.engine.subscribed(ticket);
-                Ok(())
-            }
+        let Some(came) = self.exchange.answered(ticket, answer, &mut self.engine) else { return };
+        let read = match came.reads {
+            Reads::Listing => self.listing(&came),
+            _ => self.events(&came),
         };
-        if let Err(error) = read {
-            let failure = transient(response.status, error.to_string());
-            self.engine.failed(ticket, &failure, now);
-        }
+        self.exchange.done(came, read, &mut self.engine);
     }
 
     /// Reads a page or a blob, and hands on what of it is new.
-    fn events(
-        &mut self,
-        ticket: Ticket,
-        reads: Reads,
-        response: &Response,
-    ) -> Result<(), BodyError> {
-        let now = self.clock.now();
+    fn events(&mut self, came: &Came) -> Result<(), BodyError> {
+        let Came { ticket, reads, response } = came;
+        let (ticket, now) = (*ticket, self.clock.now());
+        let reader = self.exchange.reader();
         let page = match reads {
-            Reads::Blob(made) => self.reader.blob(response, made, now.wall)?,
-            _ => self.reader.page(response, now.wall)?,
+            Reads::Blob(made) => reader.blob(response, *made, now.wall)?,
+            _ => reader.page(response, now.wall)?,
         };
         let keys = page.events.iter().map(|event| &event.seen.key);
         let Some(known) = self.known(ticket, keys) else { return Ok(()) };
@@ -298,8 +198,9 @@ impl Run {
     }
 
     /// Reads a page of links to blobs.
-    fn listing(&mut self, ticket: Ticket, response: &Response) -> Result<(), BodyError> {
-        let listing = self.reader.listing(response)?;
+    fn listing(&mut self, came: &Came) -> Result<(), BodyError> {
+        let Came { ticket, response, .. } = came;
+        let (ticket, listing) = (*ticket, self.exchange.reader().listing(response)?);
         let keys = listing.entries.iter().map(|entry| &entry.key);
         let Some(known) = self.known(ticket, keys) else { return Ok(()) };
         let now = self.clock.now();
@@ -433,13 +334,11 @@ impl Run {
 
 /// Finds out what a run would refuse besides its state.
 pub(super) fn check(setup: &Setup) -> Result<(), ConfigError> {
-    tools(setup, [0; 16]).map(|_| ())
+    exchange(setup, [0; 16]).map(|_| ())
 }
 
-fn tools(setup: &Setup, hash_key: [u8; 16]) -> Result<(PageReader, Http), ConfigError> {
-    let reader = PageReader::new(&setup.plan.definition, hash_key)
-        .map_err(|error| ConfigError::new("api", error, "mend the definition"))?;
-    Ok((reader, Http::new(&setup.plan.http, Arc::clone(&setup.shared.wake))?))
+fn exchange(setup: &Setup, hash_key: [u8; 16]) -> Result<Exchange, ConfigError> {
+    Exchange::new(Arc::clone(&setup.plan), setup.clock, hash_key, Arc::clone(&setup.shared.wake))
 }
 
 /// Shows a report in the log, and to the SIEM.
@@ -459,13 +358,6 @@ pub(super) fn report(plan: &Plan, shared: &Shared, report: &Report) {
     }
 }
 
-/// Tells the other instances that a host wants to be left alone.
-fn hold(origin: Option<&Origin>, failure: &Failure, now: Now) {
-    if let (Some(origin), FailureKind::Throttled(Some(wait))) = (origin, failure.kind) {
-        holds::hold(origin, now.mono + wait, now.mono);
-    }
-}
-
 /// A pause before the thread comes back to life, which a stop ends.
 pub(super) fn rest(shared: &Shared) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -478,15 +370,4 @@ pub(super) fn rest(shared: &Shared) {
             let _ = tokio::time::timeout(left, shared.wake.notified()).await;
         });
     }
-}
-
-fn oauth(plan: &Plan) -> Option<&OAuth> {
-    match &plan.access.as_ref()?.login {
-        Login::OAuth(oauth) => Some(oauth),
-        Login::Fixed(_) | Login::Basic { .. } => None,
-    }
-}
-
-fn transient(status: u16, error: String) -> Failure {
-    Failure { kind: FailureKind::Transient, status, error }
 }

@@ -1,6 +1,7 @@
 //! The command-line tool of lookback: one file, or module, per command.
 
 mod apis;
+mod audit;
 mod check;
 mod config;
 mod demo;
@@ -25,6 +26,7 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Run(Box<run::RunArgs>),
+    Audit(Box<audit::AuditArgs>),
     Check(check::CheckArgs),
     Apis(apis::ApisArgs),
     Simulate(Box<simulate::SimulateArgs>),
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => return demo::run(&args),
         Command::Run(args) => return run::run(&args),
+        Command::Audit(args) => return audit::run(&args),
         Command::Check(args) => return check::run(&args),
         Command::Apis(args) => apis::run(&args),
         Command::Simulate(args) => simulate::run(*args).map_err(|error| error.to_string()),

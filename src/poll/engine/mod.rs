@@ -254,6 +254,22 @@ impl Engine {
         }
     }
 
+    /// An engine that reads one range to its end and then has nothing more to do: no live polls, no sweeps.
+    /// It keeps all ids in memory, so that no state need be asked.
+    pub fn once(plan: Arc<Plan>, range: TimeRange, seed: u64, now: Now) -> Self {
+        let mut progress = Progress::new(range.from);
+        progress.apply(&Mark::Hole(range));
+        let mut engine = Self::new(plan, progress, Dedup::new(Bucket::UNTIMED), seed, now);
+        engine.lanes.retain(|lane| lane.kind == Kind::CatchUp);
+        engine.next_pulse = Duration::MAX;
+        engine
+    }
+
+    /// What an outage left unread, or [`Engine::once`] has not read yet, oldest first.
+    pub fn unread(&self) -> &[TimeRange] {
+        &self.progress.holes
+    }
+
     /// The progress made since the last call, in order.
     pub fn take_marks(&mut self) -> Vec<Mark> {
         std::mem::take(&mut self.marks)
