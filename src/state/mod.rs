@@ -1,11 +1,11 @@
 //! What survives a restart: ids and progress. Stores and finds; decides nothing.
 
-mod exchange;
 pub mod lock;
 pub mod memory;
 mod schema;
 pub mod sqlite;
 mod trouble;
+mod turn;
 
 use std::collections::HashMap;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::exchange::Exchange;
 use super::lock::{SourceLock, beside, identity};
+use super::turn::Turn;
 use super::{Opened, Renewed, State, StateError, Trouble, schema};
 use crate::model::{Bucket, EventKey, IdHash, Timestamp};
 use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
@@ -77,7 +77,7 @@ pub fn open(
     let found = match before {
         Some(_) => read(),
         None => {
-            let _exchange = Exchange::begin(path)?;
+            let _turn = Turn::begin(path)?;
             if identity(path).is_none() {
                 schema::clear_leftovers(path)?;
             }
@@ -87,7 +87,7 @@ pub fn open(
     let (found, set_aside) = match (found, go_on) {
         (Ok(found), _) => (found, None),
         (Err(error), Some(go_on)) if error.trouble() == Trouble::Lost => {
-            let _exchange = Exchange::begin(path)?;
+            let _turn = Turn::begin(path)?;
             // Else someone has replaced it meanwhile.
             let is_same = identity(path) == before;
             let told = is_same.then(|| replace(path, &error, written, now, go_on)).transpose()?;
@@ -187,7 +187,7 @@ fn told(error: &StateError, aside: Option<&Path>, carried: Result<Carried, State
 }
 
 /// Puts a new file in the place of a damaged one, which is set aside, with what of it can still be read. Only for
-/// who holds the exchange. Says what became of it.
+/// whose turn it is. Says what became of it.
 fn replace(
     path: &Path,
     error: &StateError,
@@ -342,7 +342,7 @@ impl SqliteState {
     }
 
     /// Opens the file that is to be written to from now on: a new one, unless someone has put one there. Only
-    /// for who holds the exchange.
+    /// for whose turn it is.
     fn next_file(&self, error: &StateError, now: Timestamp) -> Result<NextFile, StateError> {
         let mut aside = None;
         if self.in_place().is_ok() {
@@ -420,7 +420,7 @@ impl State for SqliteState {
         go_on: &dyn Fn() -> bool,
     ) -> Result<Renewed, StateError> {
         let progress = serde_json::to_string(&kept.progress)?;
-        let _exchange = Exchange::begin(&self.path)?;
+        let _turn = Turn::begin(&self.path)?;
         self.lock.retake()?;
         self.lock.has_state();
         if matches!(error, StateError::Moved) && self.in_place().is_ok() {

@@ -86,12 +86,12 @@ impl Engine {
         self.lanes[lane].job.as_mut().filter(|job| job.serial == serial)
     }
 
-    /// Its walk.
     /// What asked for this: `live`, `catchup` or `sweep`; nothing if it is not under way.
     pub fn poll_of(&self, ticket: Ticket) -> &'static str {
         self.asked.get(&ticket).map_or("", |asked| self.lanes[asked.lane].kind.as_str())
     }
 
+    /// Its walk.
     pub(super) fn walk_of(&mut self, lane: usize, serial: u64) -> Option<&mut Walk> {
         self.job(lane, serial).and_then(|job| job.walk.as_mut())
     }

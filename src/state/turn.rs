@@ -21,13 +21,13 @@ static ENDED: Condvar = Condvar::new();
 
 /// Held while a file is made or replaced.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Turn {
     path: PathBuf,
     /// What tells other processes, if the file system can.
     _lock: Option<File>,
 }
 
-impl Exchange {
+impl Turn {
     /// # Errors
     /// If another one is at it: it will have ended later.
     pub(super) fn begin(db: &Path) -> Result<Self, StateError> {
@@ -40,21 +40,21 @@ impl Exchange {
         }
         drop(under_way);
         // From here on, its end takes the path out again.
-        let mut exchange = Self { path, _lock: None };
+        let mut turn = Self { path, _lock: None };
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).mode(0o600);
-        let file = file.open(beside(&exchange.path, ".lock"))?;
+        let file = file.open(beside(&turn.path, ".lock"))?;
         match file.try_lock() {
-            Ok(()) => exchange._lock = Some(file),
+            Ok(()) => turn._lock = Some(file),
             Err(TryLockError::WouldBlock) => return Err(StateError::UnderWay),
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(StateError::Lock(error)),
         }
-        Ok(exchange)
+        Ok(turn)
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Turn {
     fn drop(&mut self) {
         UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
         ENDED.notify_all();
@@ -68,11 +68,11 @@ mod tests {
     #[test]
     fn one_at_a_time_replaces_a_file_and_others_are_free() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Exchange::begin(&dir.path().join("x.db")).unwrap();
-        let second = Exchange::begin(&dir.path().join("./x.db"));
+        let first = Turn::begin(&dir.path().join("x.db")).unwrap();
+        let second = Turn::begin(&dir.path().join("./x.db"));
         assert!(matches!(second, Err(StateError::UnderWay)));
-        Exchange::begin(&dir.path().join("y.db")).unwrap();
+        Turn::begin(&dir.path().join("y.db")).unwrap();
         drop(first);
-        Exchange::begin(&dir.path().join("x.db")).unwrap();
+        Turn::begin(&dir.path().join("x.db")).unwrap();
     }
 }
