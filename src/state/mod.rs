@@ -2,6 +2,7 @@
 
 pub mod lock;
 pub mod memory;
+mod rescue;
 mod schema;
 pub mod sqlite;
 mod trouble;

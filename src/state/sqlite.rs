@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::lock::{SourceLock, beside, identity};
+use super::lock::{SourceLock, identity};
+use super::rescue::{carry, last_written, replace, told};
 use super::turn::Turn;
 use super::{Opened, Renewed, State, StateError, Trouble, schema};
 use crate::model::{Bucket, EventKey, IdHash, Timestamp};
@@ -13,9 +14,6 @@ use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
 /// One commit drops the ids of so many buckets at most: expiry never makes a commit long.
 const BUCKETS_DROPPED_MAX: i64 = 12;
-
-/// So many ids are carried over in one transaction.
-const CARRIED_AT_ONCE: usize = 50_000;
 
 /// The state of one source in a SQLite file.
 #[derive(Debug)]
@@ -121,14 +119,6 @@ pub fn open(
     })
 }
 
-/// When a file was last written, before anybody opens it.
-fn last_written(path: &Path) -> Option<Timestamp> {
-    let parts = [path.to_owned(), beside(path, "-wal")];
-    let written = parts.iter().filter_map(|part| part.metadata().ok()?.modified().ok()).max()?;
-    let since_1970 = written.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(Timestamp::from_secs(0) + since_1970)
-}
-
 /// A source's row: its id, progress and count of ids; and what is wrong with its progress, if anything is.
 fn find_or_begin(
     connection: &Connection,
@@ -171,143 +161,17 @@ fn sound(progress: &str) -> Result<Progress, Box<(Loss, String)>> {
     }
 }
 
-/// What became of a file, for people.
-fn told(error: &StateError, aside: Option<&Path>, carried: Result<Carried, StateError>) -> String {
-    let aside = aside.map_or_else(String::new, |aside| {
-        format!("; the damaged file was set aside as {}", aside.display())
-    });
-    let carried = match carried {
-        Ok(Carried { ids, whole: true }) => format!("all of its {ids} ids were carried over"),
-        Ok(Carried { ids, whole: false }) => {
-            format!("{ids} of its ids could be read and were carried over")
-        }
-        Err(error) => format!("its ids are lost ({error})"),
-    };
-    format!("{error}{aside}; {carried} into a new one; records may come again")
-}
-
-/// Puts a new file in the place of a damaged one, which is set aside, with what of it can still be read. Only for
-/// whose turn it is. Says what became of it.
-fn replace(
-    path: &Path,
-    error: &StateError,
-    written: Option<Timestamp>,
-    now: Timestamp,
-    go_on: &dyn Fn() -> bool,
-) -> Result<String, StateError> {
-    let new = beside(path, ".new");
-    let clear = || -> Result<(), StateError> {
-        let _ = std::fs::remove_file(&new);
-        schema::clear_leftovers(&new)
-    };
-    clear()?;
-    let mut carried = rescue(path, &new, written, go_on);
-    if matches!(carried, Err(StateError::Stopped)) {
-        clear()?;
-        return Err(StateError::Stopped);
-    }
-    if let Err(problem) = carried {
-        // Without the ids it is small: who the sources are is known at least.
-        clear()?;
-        let _ = rescue(path, &new, written, &|| false);
-        carried = Err(problem);
-    }
-    schema::same_mode(path, &new);
-    let aside = schema::set_aside(path, error, now)?;
-    if new.exists() {
-        std::fs::rename(&new, path)?;
-        schema::clear_leftovers(&new)?;
-    }
-    Ok(told(error, Some(&aside), carried))
-}
-
-/// Carries over into a new file what can still be read of a damaged one: the hash key, the sources' names, and
-/// ids. Their progress is not to be trusted; what it says is a hint at best.
-fn rescue(
-    path: &Path,
-    new: &Path,
-    written: Option<Timestamp>,
-    go_on: &dyn Fn() -> bool,
-) -> Result<Carried, StateError> {
-    let old = schema::open_aside(path)?;
-    let key = schema::stored_key(&old)?;
-    let (mut new, _) = schema::open(new, Some(key))?;
-    let mut statement = old.prepare("SELECT id, name, progress FROM sources")?;
-    let mut rows = statement.query([])?;
-    let mut sources = Vec::new();
-    while let Ok(Some(row)) = rows.next() {
-        let (Ok(id), Ok(name)) = (row.get::<_, i64>(0), row.get::<_, String>(1)) else { continue };
-        let progress = row.get::<_, String>(2).ok();
-        let progress = progress.and_then(|text| serde_json::from_str(&text).ok());
-        let source = schema::put(&new, &name, &schema::lost(&Loss { written, progress })?)?;
-        sources.push((id, source));
-    }
-    let mut all = Carried { ids: 0, whole: true };
-    for (id, source) in sources {
-        let carried = carry(&old, id, &mut new, source, go_on)?;
-        all = Carried { ids: all.ids + carried.ids, whole: all.whole && carried.whole };
-        if !go_on() {
-            return Err(StateError::Stopped);
-        }
-    }
-    Ok(all)
-}
-
-/// What could be carried over.
-struct Carried {
-    /// How many ids the new file has.
-    ids: u64,
-    /// Whether that is all there were.
-    whole: bool,
-}
-
-/// Copies a source's ids as far as they can be read, from the newest to the first that cannot be, and from the
-/// oldest to the first that cannot be.
-fn carry(
-    old: &Connection,
-    from: i64,
-    new: &mut Connection,
-    to: i64,
-    go_on: &dyn Fn() -> bool,
-) -> Result<Carried, StateError> {
-    let mut whole = false;
-    for order in ["DESC", "ASC"] {
-        let query = format!(
-            "SELECT bucket, id FROM ids WHERE source = ?1 ORDER BY bucket {order}, id {order}"
-        );
-        let Ok(mut statement) = old.prepare(&query) else { continue };
-        let Ok(rows) = statement.query_map([from], key_of) else { continue };
-        let mut readable = true;
-        let rows = rows.map_while(|row| {
-            readable = row.is_ok();
-            row.ok()
-        });
-        let mut rows = rows.peekable();
-        while rows.peek().is_some() && go_on() {
-            let part: Vec<EventKey> = rows.by_ref().take(CARRIED_AT_ONCE).collect();
-            let transaction = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            insert(&transaction, to, &part)?;
-            transaction.commit()?;
-        }
-        drop(rows);
-        whole = readable && go_on();
-        if readable {
-            break;
-        }
-    }
-    let update = "UPDATE sources SET ids = (SELECT count(*) FROM ids WHERE source = ?1)
-        WHERE id = ?1 RETURNING ids";
-    let ids: i64 = new.query_row(update, [to], |row| row.get(0))?;
-    Ok(Carried { ids: u64::try_from(ids).unwrap_or(0), whole })
-}
-
-fn key_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventKey> {
+pub(super) fn key_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventKey> {
     let id = IdHash(u128::from_be_bytes(row.get(1)?));
     Ok(EventKey { bucket: Bucket(row.get(0)?), id })
 }
 
 /// Returns how many of them were not there.
-fn insert(connection: &Connection, source: i64, keys: &[EventKey]) -> rusqlite::Result<u64> {
+pub(super) fn insert(
+    connection: &Connection,
+    source: i64,
+    keys: &[EventKey],
+) -> rusqlite::Result<u64> {
     let mut statement =
         connection.prepare_cached("INSERT OR IGNORE INTO ids VALUES (?1, ?2, ?3)")?;
     let mut inserted = 0;
@@ -342,7 +206,7 @@ impl SqliteState {
     }
 
     /// Opens the file that is to be written to from now on: a new one, unless someone has put one there. Only
-    /// for whose turn it is.
+    /// for the one whose turn it is.
     fn next_file(&self, error: &StateError, now: Timestamp) -> Result<NextFile, StateError> {
         let mut aside = None;
         if self.in_place().is_ok() {
