@@ -24,6 +24,7 @@ pub(crate) mod binaries;
 mod books;
 mod clock;
 mod disk;
+mod door;
 mod faults;
 mod host;
 mod nameserver;

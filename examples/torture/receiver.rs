@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::books::Books;
+use super::door;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -41,7 +42,10 @@ impl Receivers {
         let (quiet, disturbed) = (lines.local_addr()?.port(), posts.local_addr()?.port());
         let (mode, watched) = watch::channel(Mode::Take);
         tokio::spawn(take_lines(lines, books.clone()));
-        tokio::spawn(take_posts(posts, books.clone(), watched));
+        let (arrived, watch) = (books.clone(), watched.clone());
+        tokio::spawn(door::attend(posts, watched, Mode::Down, move |stream| {
+            tokio::spawn(connection(stream, arrived.clone(), watch.clone()));
+        }));
         Ok(Self { quiet, disturbed, books, mode })
     }
 
@@ -60,28 +64,6 @@ async fn take_lines(listener: TcpListener, books: Books) -> io::Result<()> {
                 books.quiet(&line);
             }
         });
-    }
-}
-
-async fn take_posts(
-    mut listener: TcpListener,
-    books: Books,
-    mut mode: watch::Receiver<Mode>,
-) -> io::Result<()> {
-    let addr = listener.local_addr()?;
-    loop {
-        if *mode.borrow_and_update() == Mode::Down {
-            drop(listener);
-            let _ = mode.wait_for(|mode| *mode != Mode::Down).await;
-            listener = TcpListener::bind(addr).await?;
-        }
-        tokio::select! {
-            accepted = listener.accept() => {
-                let (stream, _) = accepted?;
-                tokio::spawn(connection(stream, books.clone(), mode.clone()));
-            }
-            changed = mode.changed() => if changed.is_err() { return Ok(()) },
-        }
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::door;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
     #[default]
@@ -38,36 +40,15 @@ impl Relay {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let (mode, watched) = watch::channel(Mode::Pass);
-        tokio::spawn(serve(listener, upstream, tls, watched));
+        let watch = watched.clone();
+        tokio::spawn(door::attend(listener, watched, Mode::Down, move |stream| {
+            tokio::spawn(connection(stream, upstream, tls.clone(), watch.clone()));
+        }));
         Ok(Self { port, mode })
     }
 
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_if_modified(|now| std::mem::replace(now, mode) != mode);
-    }
-}
-
-async fn serve(
-    mut listener: TcpListener,
-    upstream: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    mut mode: watch::Receiver<Mode>,
-) -> io::Result<()> {
-    let addr = listener.local_addr()?;
-    loop {
-        if *mode.borrow_and_update() == Mode::Down {
-            drop(listener);
-            let _ = mode.wait_for(|mode| *mode != Mode::Down).await;
-            listener = TcpListener::bind(addr).await?;
-        }
-        tokio::select! {
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    tokio::spawn(connection(stream, upstream, tls.clone(), mode.clone()));
-                }
-            }
-            changed = mode.changed() => if changed.is_err() { return Ok(()) },
-        }
     }
 }
 
