@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use in_lookback::model::{Bucket, EventKey, IdHash, Timestamp};
+use in_lookback::config::plan::DedupOn;
+use in_lookback::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
 use in_lookback::poll::Progress;
 use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::progress::Commit;

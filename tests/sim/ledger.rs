@@ -1,11 +1,12 @@
 //! The oracle: who was stored how often, and how often each may have been.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use in_lookback::model::EventKey;
+use in_lookback::model::Version;
 
 use crate::clock::SECOND;
-use crate::event::{self, Happening};
+use crate::event::{self, Happening, Says};
 
 /// Commits run on a grain of a second.
 const GRAIN: Duration = SECOND;
@@ -13,9 +14,17 @@ const GRAIN: Duration = SECOND;
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     stored: u32,
+    /// What it said when it was shown last, and when it was stored last.
+    shown: Option<Says>,
+    last: Option<Says>,
+    /// How often it was shown saying something else than the time before.
+    changes: u32,
     /// How many crashes came between its being stored and its being committed, and how often the state lost
     /// it.
     excused: u32,
+    /// Whether a crash came between a change's being stored and its being committed: if the event has
+    /// returned by then to what it said before, nobody can know that the last that was stored says otherwise.
+    may_have_returned: bool,
     committed: bool,
     /// Whether nobody can know any more that it was still to be read.
     forgotten: bool,
@@ -24,8 +33,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     entries: Vec<Entry>,
-    /// Stored, not committed: who, and when the host took it.
-    open: Vec<(usize, Duration)>,
+    /// Stored, not committed: who, saying what, and when the host took it.
+    open: HashMap<usize, Vec<(Says, Duration)>>,
     /// Since when nothing has stood in the way of a commit: no pause, no broken state.
     pub(crate) free_since: Duration,
     commit_delay: Duration,
@@ -36,33 +45,49 @@ impl Ledger {
         Self { entries: vec![Entry::default(); events], commit_delay, ..Self::default() }
     }
 
+    /// The collector was shown an event.
+    pub(crate) fn shown(&mut self, index: usize, says: Says) {
+        let before = self.entries[index].shown.replace(says);
+        self.entries[index].changes += u32::from(before.is_some_and(|before| before != says));
+    }
+
     /// The host stored an event that it had taken at a moment.
-    pub(crate) fn stored(&mut self, index: usize, taken: Duration) {
+    pub(crate) fn stored(&mut self, index: usize, says: Says, taken: Duration) {
         self.entries[index].stored += 1;
-        self.open.push((index, taken));
+        self.entries[index].last = Some(says);
+        self.open.entry(index).or_default().push((says, taken));
     }
 
     /// The state holds these for good.
-    pub(crate) fn committed(&mut self, keys: &[EventKey]) {
-        for index in keys.iter().filter_map(event::index) {
-            let entry = &mut self.entries[index];
-            assert!(entry.stored > 0, "committed an event that the host had not stored");
-            entry.committed = true;
+    pub(crate) fn committed(&mut self, versions: &[Version]) {
+        for version in versions {
+            let Some(index) = event::index(&version.key()) else { continue };
+            let open = self.open.get_mut(&index);
+            let open = open.expect("committed an event that the host had not stored");
+            // In the order in which they were handed over.
+            let (stored, _) = open.remove(0);
+            let says = Says::of(version);
+            assert!(says.is_none_or(|says| says == stored), "event {index}: {says:?}, {stored:?}");
+            if open.is_empty() {
+                self.open.remove(&index);
+            }
+            self.entries[index].committed = true;
         }
-        let entries = &self.entries;
-        self.open.retain(|(index, _)| !entries[*index].committed);
     }
 
     /// The process is gone: what is stored and not committed may come once more. If commits were
     /// `free` to happen, that must not be more than the last of it.
     pub(crate) fn crashed(&mut self, now: Duration, free: bool) {
-        for (index, taken) in self.open.drain(..) {
-            let waited = now.saturating_sub(taken.max(self.free_since));
-            assert!(
-                !free || waited <= self.commit_delay + GRAIN,
-                "event {index} was handed over {waited:?} before the crash, and not committed"
-            );
-            self.entries[index].excused += 1;
+        for (index, stored) in self.open.drain() {
+            for (_, taken) in stored {
+                let waited = now.saturating_sub(taken.max(self.free_since));
+                assert!(
+                    !free || waited <= self.commit_delay + GRAIN,
+                    "event {index} was handed over {waited:?} before the crash, and not committed"
+                );
+                self.entries[index].excused += 1;
+                self.entries[index].may_have_returned = true;
+            }
         }
     }
 
@@ -103,10 +128,26 @@ impl Ledger {
                 happening.late_by()
             );
             assert!(
-                entry.stored <= 1 + entry.excused,
-                "duplicate: event {index}, {happening:?}, came {} times, {} excused",
+                entry.stored <= 1 + entry.changes + entry.excused,
+                "duplicate: event {index}, {happening:?}, came {} times, {} changes, {} excused",
                 entry.stored,
+                entry.changes,
                 entry.excused
+            );
+        }
+    }
+
+    /// Checks that what was stored last of each event is what it says in the end; `required` says of which.
+    pub(crate) fn check_last(&self, events: &[Happening], required: impl Fn(&Happening) -> bool) {
+        for (index, (entry, event)) in self.entries.iter().zip(events).enumerate() {
+            let says = event.says(Duration::MAX - SECOND);
+            let has_returned = says == event.says(Duration::ZERO);
+            assert!(
+                entry.last == Some(says)
+                    || (entry.may_have_returned && has_returned)
+                    || entry.forgotten
+                    || !required(event),
+                "a change is missing: event {index}, {event:?}, says {says:?}, {entry:?}"
             );
         }
     }

@@ -1,11 +1,12 @@
 //! What makes an event, or a blob, the same one: a keyed hash.
 
 use std::hash::Hasher;
+use std::num::NonZeroU64;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::json::Scalar;
-use crate::model::IdHash;
+use crate::model::{Content, IdHash};
 
 /// What an id is about: an event and a blob with the same id are different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,12 @@ impl Identity {
         let mut hasher = self.hasher(Kind::Event);
         hasher.write(raw.as_bytes());
         finish(&hasher)
+    }
+
+    /// The hash that tells versions of one event from each other.
+    pub(super) fn of_content(&self, raw: &str) -> Content {
+        let IdHash(hash) = self.of_bytes(raw);
+        Content(NonZeroU64::new(hash as u64).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The hash of an id; nothing if a part of it is missing, or if all of it is empty: that tells
