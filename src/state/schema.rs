@@ -17,7 +17,8 @@ const BUSY: Duration = Duration::from_millis(1_000);
 
 /// The steps from each version of the format to the next. An empty file is version 0. A step that was
 /// ever released is never changed: files out there have taken it.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
         value BLOB NOT NULL
@@ -35,9 +36,10 @@ const STEPS: &[&str] = &["
         PRIMARY KEY (source, bucket, id)
     ) WITHOUT ROWID;
 ",
-// A hash of what the event last said; null where that was never noted.
-"ALTER TABLE ids ADD COLUMN content INTEGER;
-"];
+    // A hash of what the event last said; null where that was never noted.
+    "ALTER TABLE ids ADD COLUMN content INTEGER;
+",
+];
 
 /// Stands before what is left of a progress that is lost.
 const LOST: &str = "lost";

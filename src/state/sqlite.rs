@@ -462,7 +462,11 @@ mod tests {
         assert_eq!(opened.state.commit(&commit(versions, 0)).unwrap(), 3, "three events");
         assert_eq!(said(&mut opened.state, last), Known::Yes(last.content));
         assert_eq!(opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap(), 3);
-        assert_eq!(said(&mut opened.state, last), Known::Yes(last.content), "nothing else is known");
+        assert_eq!(
+            said(&mut opened.state, last),
+            Known::Yes(last.content),
+            "nothing else is known"
+        );
         drop(opened);
         assert_eq!(open_at(&path, "a").recent, [key(1, 3), last, key(1, 9)]);
     }

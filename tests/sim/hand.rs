@@ -38,7 +38,13 @@ impl Hand {
         let progress = engine::begin(&plan.schedule, &Beginning::First, now);
         let horizon = engine::horizon(&plan.schedule, now.wall);
         Self {
-            engine: Engine::new(Arc::clone(plan), progress.clone(), Dedup::new(horizon).on(plan.dedup_on), 1, now),
+            engine: Engine::new(
+                Arc::clone(plan),
+                progress.clone(),
+                Dedup::new(horizon).on(plan.dedup_on),
+                1,
+                now,
+            ),
             plan: Arc::clone(plan),
             now,
             progress,

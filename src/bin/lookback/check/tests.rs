@@ -76,6 +76,24 @@ fn a_good_configuration_has_no_findings_in_either_format() {
 }
 
 #[test]
+fn an_output_that_turns_changed_records_away_is_found() {
+    let by_content = GOOD.replace("      api:", "      dedup_on: content\n      api:");
+    let output = |rest: &str| {
+        let es = format!("{{name: es, match: 'entra.*', retry_limit: no_limits{rest}}}");
+        let text = by_content.replace("{name: tcp, match: 'entra.*', retry_limit: no_limits}", &es);
+        linted("a.yaml", &text)
+    };
+    for fine in ["", ", id_key: id, write_operation: index"] {
+        assert_eq!(output(fine), vec![]);
+    }
+    for lossy in [", id_key: id", ", id_key: id, write_operation: create"] {
+        let found = output(lossy);
+        assert!(found.len() == 1 && found[0].severity == Severity::Loss, "{found:#?}");
+        assert!(found[0].problem.contains("dedup_on: content"), "{found:#?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_found_with_its_line_and_the_mend() {
     use Severity::{Error, Loss, Warning};
 
