@@ -17,6 +17,9 @@ struct Entry {
     /// What it said when it was shown last, and when it was stored last.
     shown: Option<Says>,
     last: Option<Says>,
+    /// All that it ever said when it was shown, and when it was stored: a bit each.
+    ever_shown: u8,
+    ever_stored: u8,
     /// How often it was shown saying something else than the time before.
     changes: u32,
     /// How many crashes came between its being stored and its being committed, and how often the state lost
@@ -48,6 +51,7 @@ impl Ledger {
     /// The collector was shown an event.
     pub(crate) fn shown(&mut self, index: usize, says: Says) {
         let before = self.entries[index].shown.replace(says);
+        self.entries[index].ever_shown |= 1 << says.0;
         self.entries[index].changes += u32::from(before.is_some_and(|before| before != says));
     }
 
@@ -55,6 +59,7 @@ impl Ledger {
     pub(crate) fn stored(&mut self, index: usize, says: Says, taken: Duration) {
         self.entries[index].stored += 1;
         self.entries[index].last = Some(says);
+        self.entries[index].ever_stored |= 1 << says.0;
         self.open.entry(index).or_default().push((says, taken));
     }
 
@@ -133,6 +138,16 @@ impl Ledger {
                 entry.stored,
                 entry.changes,
                 entry.excused
+            );
+        }
+    }
+
+    /// Checks that each event was stored in every version in which it was shown; `required` says of which events.
+    pub(crate) fn check_each(&self, events: &[Happening], required: impl Fn(&Happening) -> bool) {
+        for (index, (entry, event)) in self.entries.iter().zip(events).enumerate() {
+            assert!(
+                entry.ever_shown & !entry.ever_stored == 0 || entry.forgotten || !required(event),
+                "a version is missing: event {index}, {event:?}, {entry:?}"
             );
         }
     }

@@ -217,8 +217,10 @@ fn check(style: Style, changes: Changes, seed: u64) {
         style == Style::Blobs && gaps.contains(&&Field::Text(moment(event.selected).to_string()))
     };
     outcome.ledger.check(&events, |event| required(event) && !reported(event));
-    // A blob says what it says for ever, and an endless link shows nothing twice.
-    if changes == Changes::Matter && style != Style::Blobs && !follows {
+    // A blob says what it says for ever, in whichever order they are fetched; an endless link shows nothing twice.
+    if changes == Changes::Matter && style == Style::Blobs {
+        outcome.ledger.check_each(&events, |event| required(event) && !reported(event));
+    } else if changes == Changes::Matter && !follows {
         outcome.ledger.check_last(&events, |event| {
             // A change that comes as late as an event may is found like one.
             let visible = event.last_change().unwrap_or(event.visible);
