@@ -44,6 +44,19 @@ pub struct EventKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content(pub NonZeroU64);
 
+impl Content {
+    /// What nothing says: stands in the state for an event of which several versions may have been handed over, until
+    /// it is known which was the last.
+    pub const UNSURE: Self = Self(NonZeroU64::MAX);
+
+    /// A version by its hash.
+    pub fn of_hash(hash: u64) -> Self {
+        Self(
+            NonZeroU64::new(hash).filter(|hash| *hash != Self::UNSURE.0).unwrap_or(NonZeroU64::MIN),
+        )
+    }
+}
+
 /// An event as it was shown: who it is, and in which version. It takes no more memory than its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version {

@@ -1,10 +1,10 @@
 //! Which events are new. The live window's ids are in memory; older ones are asked of the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::id_set::IdSet;
 use crate::config::plan::DedupOn;
-use crate::model::{Bucket, EventKey, Known, Version};
+use crate::model::{Bucket, Content, EventKey, Known, Version};
 
 /// Ids in memory at most (about 25 MB); beyond, the oldest buckets are asked of the state instead. With what their
 /// events said, each takes at most twice as much: then it is half as many.
@@ -31,6 +31,13 @@ struct Ids {
     uncommitted: usize,
 }
 
+/// Versions of one event that came after it had changed, and do not count as handed over yet.
+struct Changing {
+    /// The first of them, while what came before it may not count as handed over either.
+    first: Option<Content>,
+    count: usize,
+}
+
 /// The ids seen, as far as they are in memory.
 ///
 /// From `complete_from` on, memory holds every id there is. Below it, memory holds only ids that
@@ -39,12 +46,14 @@ pub struct Dedup {
     buckets: BTreeMap<Bucket, Ids>,
     complete_from: Bucket,
     on: DedupOn,
+    changing: HashMap<EventKey, Changing>,
 }
 
 impl Dedup {
     /// Knows nothing; [`Dedup::load`] must tell it all that the state holds from `complete_from` on.
     pub fn new(complete_from: Bucket) -> Self {
-        Self { buckets: BTreeMap::new(), complete_from, on: DedupOn::Id }
+        let (on, changing) = (DedupOn::Id, HashMap::new());
+        Self { buckets: BTreeMap::new(), complete_from, on, changing }
     }
 
     /// The same, before anything is loaded: what an event says matters, or does not.
@@ -91,7 +100,12 @@ impl Dedup {
                 bucket.ids.insert(version.id);
                 bucket.ids.tell(version.id, content);
                 bucket.uncommitted += 1;
-                if said == Known::No { Verdict::New } else { Verdict::Changed }
+                if said == Known::No {
+                    return Verdict::New;
+                }
+                let changing = Changing { first: Some(content), count: 0 };
+                self.changing.entry(version.key()).or_insert(changing).count += 1;
+                Verdict::Changed
             }
         }
     }
@@ -108,6 +122,29 @@ impl Dedup {
             bucket.uncommitted += 1;
         }
         new
+    }
+
+    /// These count as handed over, in this order, and are to be committed. Where a later version is still on its way, the
+    /// state must not say that this is the last: after a crash, nobody knows.
+    pub fn settle(&mut self, versions: &mut [Version]) {
+        if self.changing.is_empty() {
+            return;
+        }
+        for version in versions {
+            let key = version.key();
+            let Some(changing) = self.changing.get_mut(&key) else { continue };
+            // Two versions in a row are never the same.
+            let came_before = changing.first.is_some_and(|first| version.content != Some(first));
+            if !came_before {
+                changing.first = None;
+                changing.count -= 1;
+            }
+            if changing.count == 0 {
+                self.changing.remove(&key);
+            } else {
+                version.content = Some(Content::UNSURE);
+            }
+        }
     }
 
     /// Notes that the state holds these now.
@@ -176,7 +213,7 @@ mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
-    use crate::model::{Content, IdHash};
+    use crate::model::IdHash;
     use proptest::prelude::*;
 
     fn key(bucket: i64, id: u128) -> EventKey {
@@ -266,6 +303,25 @@ mod tests {
         assert_eq!(dedup.judge(version(9, 1, 2), Known::No), Verdict::Same);
         dedup.committed(&[version(9, 1, 2)]);
         assert!(dedup.buckets.is_empty());
+    }
+
+    #[test]
+    fn while_a_later_version_is_on_its_way_nobody_says_which_is_the_last() {
+        // It is new and changes, or it is known and changes twice, in the end to what it said at first.
+        for (known, said) in [(Known::No, [1, 2, 1]), (Known::Yes(content(1)), [2, 1, 3])] {
+            let mut dedup = by_content(10);
+            let shown = said.map(|said| version(9, 1, said));
+            for version in shown {
+                assert!(!matches!(dedup.judge(version, known), Verdict::Same | Verdict::Adopted));
+            }
+            let settled = shown.map(|version| {
+                let mut settled = [version, super::tests::version(9, 2, 1)];
+                dedup.settle(&mut settled);
+                settled[0].content
+            });
+            assert_eq!(settled, [Some(Content::UNSURE), Some(Content::UNSURE), content(said[2])]);
+            assert!(dedup.changing.is_empty());
+        }
     }
 
     #[test]

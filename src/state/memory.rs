@@ -95,6 +95,16 @@ impl State for MemoryState {
         Ok(())
     }
 
+    fn doubt(&mut self, keys: &[EventKey]) -> Result<(), StateError> {
+        self.check()?;
+        for key in keys {
+            if let Some(content) = self.ids.get_mut(key) {
+                *content = Some(Content::UNSURE);
+            }
+        }
+        Ok(())
+    }
+
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError> {
         self.check()?;
         commit.keys.iter().for_each(|version| self.put(*version));

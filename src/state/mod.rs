@@ -22,6 +22,12 @@ pub trait State: Send {
     /// If the state cannot be read.
     fn known(&mut self, keys: &mut HashMap<EventKey, Known>) -> Result<(), StateError>;
 
+    /// Notes, for good, that of these events several versions may have been handed over, where they are stored.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    fn doubt(&mut self, keys: &[EventKey]) -> Result<(), StateError>;
+
     /// Stores keys and progress, all or nothing, for good. Returns how many ids the source has now.
     ///
     /// # Errors

@@ -177,12 +177,13 @@ fn stored_content(content: Content) -> i64 {
     content.0.get().cast_signed()
 }
 
+const UPDATE: &str = "UPDATE ids SET content = ?4 WHERE source = ?1 AND bucket = ?2 AND id = ?3";
+
 /// Stores those that are not there, and what the others say now. Returns how many were not there.
 fn put(connection: &Connection, source: i64, versions: &[Version]) -> rusqlite::Result<u64> {
     let insert = "INSERT OR IGNORE INTO ids (source, bucket, id, content) VALUES (?1, ?2, ?3, ?4)";
-    let update = "UPDATE ids SET content = ?4 WHERE source = ?1 AND bucket = ?2 AND id = ?3";
     let mut insert = connection.prepare_cached(insert)?;
-    let mut update = connection.prepare_cached(update)?;
+    let mut update = connection.prepare_cached(UPDATE)?;
     let mut inserted = 0;
     for version in versions {
         let row = row_of(source, version);
@@ -282,6 +283,18 @@ impl State for SqliteState {
             keys.insert(key, found.map_or(Known::No, Known::Yes));
         }
         Ok(())
+    }
+
+    fn doubt(&mut self, keys: &[EventKey]) -> Result<(), StateError> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut update = transaction.prepare_cached(UPDATE)?;
+        for key in keys {
+            let unsure = Version { content: Some(Content::UNSURE), ..(*key).into() };
+            update.execute(row_of(self.source, &unsure))?;
+        }
+        drop(update);
+        Ok(transaction.commit()?)
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError> {
@@ -457,7 +470,7 @@ mod tests {
         let path = dir.path().join("x.db");
         let mut opened = open_at(&path, "a");
         // The highest bit is a sign to SQLite.
-        let last = saying(u64::MAX);
+        let last = saying(u64::MAX - 1);
         let versions = vec![saying(1), key(1, 3), saying(3), key(1, 9), last];
         assert_eq!(opened.state.commit(&commit(versions, 0)).unwrap(), 3, "three events");
         assert_eq!(said(&mut opened.state, last), Known::Yes(last.content));
@@ -469,6 +482,24 @@ mod tests {
         );
         drop(opened);
         assert_eq!(open_at(&path, "a").recent, [key(1, 3), last, key(1, 9)]);
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_taken_for_no_version_until_one_is_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let mut opened = open_at(&path, "a");
+        opened.state.commit(&commit(vec![saying(1)], 0)).unwrap();
+        opened.state.doubt(&[saying(1).key(), key(1, 8).key()]).unwrap();
+        drop(opened);
+        let mut opened = open_at(&path, "a");
+        let unsure = Version { content: Some(Content::UNSURE), ..saying(1) };
+        assert_eq!(opened.recent, [unsure], "and nothing is made of what was not there");
+        let adopted = Commit { adopted: vec![saying(2)], ..commit(vec![], 0) };
+        opened.state.commit(&adopted).unwrap();
+        assert_eq!(said(&mut opened.state, unsure), Known::Yes(unsure.content));
+        opened.state.commit(&commit(vec![saying(2)], 0)).unwrap();
+        assert_eq!(said(&mut opened.state, unsure), Known::Yes(saying(2).content));
     }
 
     #[test]

@@ -177,6 +177,11 @@ impl Run {
         let Some(known) = self.known(ticket, keys) else { return Ok(()) };
         let poll = self.engine.poll_of(ticket);
         let fresh = self.engine.page(ticket, &page.events, page.next.as_deref(), &known, now);
+        let unsure = self.engine.take_unsure();
+        if !unsure.is_empty() {
+            // One that cannot be written shows at the next commit, and records flow on.
+            let _ = self.state.doubt(&unsure);
+        }
         let spare = || self.shared.handoff().spare();
         let form = batch::Form {
             format: &self.plan.format,

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use in_lookback::api::page::Event;
-use in_lookback::model::{Bucket, Content, EventKey, IdHash, Seen, Version};
+use in_lookback::model::{Bucket, Content, EventKey, IdHash, Seen};
 
 use crate::clock::{DAY, HOUR, MINUTE, SECOND, moment};
 
@@ -49,11 +49,6 @@ pub(crate) struct Says(pub(crate) u64);
 impl Says {
     pub(crate) fn content(self) -> Option<Content> {
         NonZeroU64::new(self.0 + 1).map(Content)
-    }
-
-    /// What a version says; nothing was noted where only ids matter.
-    pub(crate) fn of(version: &Version) -> Option<Says> {
-        version.content.map(|content| Says(content.0.get() - 1))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use in_lookback::model::Version;
+use in_lookback::model::{Content, EventKey, Version};
 
 use crate::clock::SECOND;
 use crate::event::{self, Happening, Says};
@@ -25,8 +25,8 @@ struct Entry {
     /// How many crashes came between its being stored and its being committed, and how often the state lost
     /// it.
     excused: u32,
-    /// Whether a crash came between a change's being stored and its being committed: if the event has
-    /// returned by then to what it said before, nobody can know that the last that was stored says otherwise.
+    /// Whether the state could not be told of a change before it was handed over: if the process dies before that
+    /// is committed, and the event returns to what it said before, nobody can know.
     may_have_returned: bool,
     committed: bool,
     /// Whether nobody can know any more that it was still to be read.
@@ -55,6 +55,13 @@ impl Ledger {
         self.entries[index].changes += u32::from(before.is_some_and(|before| before != says));
     }
 
+    /// The state could not be told that these have changed.
+    pub(crate) fn not_doubted(&mut self, keys: &[EventKey]) {
+        for index in keys.iter().filter_map(event::index) {
+            self.entries[index].may_have_returned = true;
+        }
+    }
+
     /// The host stored an event that it had taken at a moment.
     pub(crate) fn stored(&mut self, index: usize, says: Says, taken: Duration) {
         self.entries[index].stored += 1;
@@ -71,8 +78,8 @@ impl Ledger {
             let open = open.expect("committed an event that the host had not stored");
             // In the order in which they were handed over.
             let (stored, _) = open.remove(0);
-            let says = Says::of(version);
-            assert!(says.is_none_or(|says| says == stored), "event {index}: {says:?}, {stored:?}");
+            let told = version.content.filter(|content| *content != Content::UNSURE);
+            assert!(told.is_none_or(|told| Some(told) == stored.content()), "event {index}");
             if open.is_empty() {
                 self.open.remove(&index);
             }
@@ -91,7 +98,6 @@ impl Ledger {
                     "event {index} was handed over {waited:?} before the crash, and not committed"
                 );
                 self.entries[index].excused += 1;
-                self.entries[index].may_have_returned = true;
             }
         }
     }

@@ -192,6 +192,10 @@ impl Shell {
         }
         let fresh = self.engine.page(ticket, &events, page.next.as_deref(), &known, now);
         page.events.iter().for_each(|index| world.ledger.shown(*index, says(index)));
+        let unsure = self.engine.take_unsure();
+        if !unsure.is_empty() && world.state.doubt(&unsure).is_err() {
+            world.ledger.not_doubted(&unsure);
+        }
         world.fuse.step()?;
         let marks = self.engine.take_marks();
         let most = (self.plan.batch_size / record::BYTES).max(1);

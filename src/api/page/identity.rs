@@ -1,7 +1,6 @@
 //! What makes an event, or a blob, the same one: a keyed hash.
 
 use std::hash::Hasher;
-use std::num::NonZeroU64;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -41,7 +40,7 @@ impl Identity {
     /// The hash that tells versions of one event from each other.
     pub(super) fn of_content(&self, raw: &str) -> Content {
         let IdHash(hash) = self.of_bytes(raw);
-        Content(NonZeroU64::new(hash as u64).unwrap_or(NonZeroU64::MIN))
+        Content::of_hash(hash as u64)
     }
 
     /// The hash of an id; nothing if a part of it is missing, or if all of it is empty: that tells

@@ -130,6 +130,8 @@ pub struct Engine {
     dedup: Dedup,
     /// Events that the state holds without knowing what they said, and what they say.
     adopted: Vec<Version>,
+    /// Events of which another version is about to be handed over.
+    unsure: Vec<EventKey>,
     newest: Option<Timestamp>,
     lateness: Lateness,
     stats: Stats,
@@ -244,6 +246,7 @@ impl Engine {
             slices: SliceLength::new(SLICE_FIRST, schedule.range_max),
             dedup,
             adopted: Vec::new(),
+            unsure: Vec::new(),
             lateness: Lateness::default(),
             stats: Stats { window: schedule.window, ..Stats::default() },
             conditions: Conditions::default(),
@@ -278,6 +281,12 @@ impl Engine {
         std::mem::take(&mut self.marks)
     }
 
+    /// Events that changed, since the last call. Before these versions are handed over, the state must be told: after a
+    /// crash, none of them may be taken for the last that was handed over.
+    pub fn take_unsure(&mut self) -> Vec<EventKey> {
+        std::mem::take(&mut self.unsure)
+    }
+
     /// The reports since the last call, in order.
     pub fn take_reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)
@@ -285,6 +294,7 @@ impl Engine {
 
     /// What is to become durable when these marks and keys do.
     pub fn commit(&mut self, marks: &[Mark], mut keys: Vec<Version>, now: Now) -> Commit {
+        self.dedup.settle(&mut keys);
         keys.extend(marks.iter().filter_map(Mark::fetched).map(Version::from));
         let mut progress = self.durable.clone();
         marks.iter().for_each(|mark| progress.apply(mark));

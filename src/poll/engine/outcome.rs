@@ -181,6 +181,7 @@ impl Engine {
         }
         // One that came before, and changed since, says nothing of how late events show.
         if verdict == Verdict::Changed {
+            self.unsure.push(seen.key);
             return true;
         }
         // What happened before the very first poll's reach no window has ever covered.
