@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::num::NonZeroU64;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use in_lookback::model::{Bucket, EventKey, IdHash, Timestamp};
+use in_lookback::config::plan::DedupOn;
+use in_lookback::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
 use in_lookback::poll::Progress;
-use in_lookback::poll::dedup::Dedup;
+use in_lookback::poll::dedup::{Dedup, Verdict};
 use in_lookback::poll::progress::Commit;
 use in_lookback::state::{State, sqlite};
 
 /// Ids of one bucket in every state that is measured.
 const IDS: u64 = 200_000;
+
+const BOTH: [(DedupOn, &str); 2] = [(DedupOn::Id, ""), (DedupOn::Content, ", with their content")];
 
 fn key(index: u64) -> EventKey {
     // An odd multiplier spreads the ids as a hash would.
@@ -23,21 +27,30 @@ fn progress() -> Progress {
     Progress::new(Timestamp::from_secs(0))
 }
 
-fn commit(keys: Vec<EventKey>) -> Commit {
-    Commit { keys, progress: progress(), expire_before: Bucket(0) }
+/// As it is where only ids matter, and where changes do.
+fn version(index: u64, on: DedupOn) -> Version {
+    let content = NonZeroU64::new(index | 1).map(Content).filter(|_| on == DedupOn::Content);
+    Version { content, ..key(index).into() }
+}
+
+fn commit(keys: Vec<Version>) -> Commit {
+    Commit { keys, adopted: Vec::new(), progress: progress(), expire_before: Bucket(0) }
 }
 
 fn in_memory(criterion: &mut Criterion) {
-    let mut dedup = Dedup::new(Bucket(0));
-    (0..IDS).for_each(|index| dedup.load(key(index)));
     let mut group = criterion.benchmark_group("dedup");
     group.throughput(Throughput::Elements(1_000));
-    group.bench_function("a page of 1,000 duplicates, in memory", |bencher| {
-        bencher.iter(|| {
-            let new = (0..1_000).filter(|index| dedup.is_new(black_box(key(*index)), false));
-            assert_eq!(new.count(), 0);
+    for (on, name) in BOTH {
+        let mut dedup = Dedup::new(Bucket(0)).on(on);
+        (0..IDS).for_each(|index| dedup.load(version(index, on)));
+        group.bench_function(format!("a page of 1,000 duplicates, in memory{name}"), |bencher| {
+            bencher.iter(|| {
+                let versions = (0..1_000).map(|index| black_box(version(index, on)));
+                let same = versions.filter(|it| dedup.judge(*it, Known::No) == Verdict::Same);
+                assert_eq!(same.count(), 1_000);
+            });
         });
-    });
+    }
     group.finish();
 }
 
@@ -47,32 +60,35 @@ fn on_disk(criterion: &mut Criterion) {
     let opened =
         sqlite::open(&path, "bench", Bucket(0), |_| progress(), Timestamp::from_secs(0), None);
     let mut state = opened.expect("a state").state;
-    state.commit(&commit((0..IDS).map(key).collect())).expect("a commit");
+    let versions = (0..IDS).map(|index| version(index, DedupOn::Id));
+    state.commit(&commit(versions.collect())).expect("a commit");
     let mut group = criterion.benchmark_group("state");
     group.throughput(Throughput::Elements(1_000));
     group.bench_function("a page of 1,000 duplicates, on disk", |bencher| {
-        let keys: HashMap<_, _> = (0..1_000).map(|index| (key(index), false)).collect();
+        let keys: HashMap<_, _> = (0..1_000).map(|index| (key(index), Known::No)).collect();
         bencher.iter_batched(
             || keys.clone(),
             |mut keys| {
                 state.known(&mut keys).expect("an answer");
-                assert!(keys.values().all(|known| *known));
+                assert!(keys.values().all(|known| *known != Known::No));
             },
             BatchSize::SmallInput,
         );
     });
     let mut next = IDS;
     group.sample_size(20).throughput(Throughput::Elements(10_000));
-    group.bench_function("a durable commit of 10,000 ids", |bencher| {
-        bencher.iter_batched(
-            || {
-                next += 10_000;
-                commit((next - 10_000..next).map(key).collect())
-            },
-            |commit| state.commit(&commit).expect("a commit"),
-            BatchSize::PerIteration,
-        );
-    });
+    for (on, name) in BOTH {
+        group.bench_function(format!("a durable commit of 10,000 ids{name}"), |bencher| {
+            bencher.iter_batched(
+                || {
+                    next += 10_000;
+                    commit((next - 10_000..next).map(|index| version(index, on)).collect())
+                },
+                |commit| state.commit(&commit).expect("a commit"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.finish();
 }
 

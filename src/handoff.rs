@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::EventKey;
+use crate::model::{EventKey, Version};
 use crate::poll::Mark;
 
 /// Empty buffers kept for use again: fresh memory costs more than the copy into it.
@@ -31,8 +31,8 @@ pub struct Lot {
     pub tag: Option<Arc<str>>,
     /// How many.
     pub records: u64,
-    /// Who they are.
-    pub keys: Vec<EventKey>,
+    /// Who they are, and in which version.
+    pub keys: Vec<Version>,
     /// The progress that is made once they, and all before them, are handed over.
     pub marks: Vec<Mark>,
 }
@@ -51,8 +51,8 @@ enum Stage {
 /// What counts as handed over.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// The events.
-    pub keys: Vec<EventKey>,
+    /// The events, in the order in which they were handed over.
+    pub keys: Vec<Version>,
     /// The progress.
     pub marks: Vec<Mark>,
 }
@@ -133,7 +133,7 @@ impl Handoff {
     pub fn pending(&self) -> HashSet<EventKey> {
         let lots = || self.queue.iter().map(|(lot, _)| lot);
         let blobs = lots().flat_map(|lot| lot.marks.iter().filter_map(Mark::fetched));
-        lots().flat_map(|lot| lot.keys.iter().copied()).chain(blobs).collect()
+        lots().flat_map(|lot| lot.keys.iter().map(|it| it.key())).chain(blobs).collect()
     }
 
     /// An empty buffer.
@@ -295,8 +295,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn key(id: u128) -> EventKey {
-        EventKey { bucket: Bucket(0), id: IdHash(id) }
+    fn key(id: u128) -> Version {
+        EventKey { bucket: Bucket(0), id: IdHash(id) }.into()
     }
 
     fn lot(id: u128) -> Lot {

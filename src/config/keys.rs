@@ -46,6 +46,11 @@ pub const KEYS: &[Key] = &[
     key("widen_max", "24h", "where widening ends"),
     key("drift_alert", "45m", "API drift above this raises `drift_high`"),
     key(
+        "dedup_on",
+        "id",
+        "`id`: a record comes once; `content`: also again, each time it is seen changed: other bytes under the same id and time",
+    ),
+    key(
         "format",
         "record",
         "`record`: the event's own fields; `raw`: one field holding the event's JSON bytes as the API sent them",
@@ -123,7 +128,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Properties that later versions will understand. Setting one is refused: silence would mislead.
-pub const PLANNED: &[&str] = &["dedup_on", "node", "lease"];
+pub const PLANNED: &[&str] = &["node", "lease"];
 
 /// The row of a property.
 pub fn find(name: &str) -> Option<&'static Key> {

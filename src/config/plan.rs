@@ -35,6 +35,8 @@ pub struct Plan {
     pub access: Option<Access>,
     /// When to read what.
     pub schedule: Schedule,
+    /// What makes a record a duplicate.
+    pub dedup_on: DedupOn,
     /// How records look.
     pub format: Format,
     /// Where a record says where it came from.
@@ -97,6 +99,16 @@ pub struct Widen {
     pub step: Duration,
     /// Where it ends.
     pub max: Duration,
+}
+
+/// What makes a record that came before a duplicate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DedupOn {
+    /// Its id.
+    #[default]
+    Id,
+    /// Its id and its bytes: one that has changed is handed over again.
+    Content,
 }
 
 /// How records look.
@@ -221,6 +233,10 @@ impl Plan {
             Format::Record => "record".to_owned(),
             Format::Raw(key) => format!("raw in '{key}'"),
         };
+        let dedup_on = match self.dedup_on {
+            DedupOn::Id => "id",
+            DedupOn::Content => "content",
+        };
         let provenance = match self.provenance {
             Provenance::Off => "off",
             Provenance::Metadata => "metadata",
@@ -229,7 +245,7 @@ impl Plan {
         let login = self.access.as_ref().map_or("none".to_owned(), |access| access.login.summary());
         format!(
             "api={} source={} cloud={} base_url={} login=[{login}] interval={} window={} sweeps=[{}] widen=[{widen}] \
-             drift_alert={} format=[{format}] provenance={provenance} health_tag={} heartbeat={} batch_size={} tick_bytes={} \
+             drift_alert={} dedup_on={dedup_on} format=[{format}] provenance={provenance} health_tag={} heartbeat={} batch_size={} tick_bytes={} \
              commit_delay={} rate_limit={}/m timeout={} max_page={} tls_verify={} db={}",
             self.definition.name,
             self.source,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::hosts::Hosts;
-use super::plan::{Format, HttpOptions, Login, Plan, Provenance, Schedule, Start, Widen};
+use super::plan::{DedupOn, Format, HttpOptions, Login, Plan, Provenance, Schedule, Start, Widen};
 use super::property::{at_least, at_least_a_second, optional, parsed};
 use super::{ConfigError, Raw, Secret, access, keys, sweeps, units, values};
 use crate::api::catalog;
@@ -50,6 +50,7 @@ impl Plan {
         let api = raw.get("api").filter(|api| catalog::find(api).is_none());
         Ok(Self {
             source: source(raw, &definition, &base_url),
+            dedup_on: dedup_on(raw)?,
             format: format(raw)?,
             provenance: provenance(raw)?,
             health_tag: health_tag(raw)?,
@@ -174,6 +175,14 @@ fn heartbeat(raw: &Raw) -> Result<Option<Duration>, ConfigError> {
         return Ok(None);
     }
     at_least_a_second(raw, "heartbeat").map(Some)
+}
+
+fn dedup_on(raw: &Raw) -> Result<DedupOn, ConfigError> {
+    parsed(raw, "dedup_on", |text| match text {
+        "id" => Ok(DedupOn::Id),
+        "content" => Ok(DedupOn::Content),
+        _ => Err("expected id or content".to_owned()),
+    })
 }
 
 fn format(raw: &Raw) -> Result<Format, ConfigError> {

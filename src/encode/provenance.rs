@@ -22,7 +22,7 @@ const MAP32: u8 = 0xdf;
 pub struct Provenance<'a> {
     /// The source's name.
     pub source: &'a str,
-    /// When the page came that showed it first.
+    /// When the page came that showed it first; where changes matter, that showed this version of it first.
     pub first_seen: Timestamp,
     /// When it happened; nothing if it does not say.
     pub happened: Option<Timestamp>,

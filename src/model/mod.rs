@@ -4,6 +4,6 @@ pub mod event;
 pub mod time;
 pub mod time_format;
 
-pub use event::{Bucket, EventKey, Fault, IdHash, Seen};
+pub use event::{Bucket, Content, EventKey, Fault, IdHash, Known, Seen, Version};
 pub use time::{Now, TimeRange, Timestamp};
 pub use time_format::TimeFormat;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ranges;
-use crate::model::{Bucket, EventKey, TimeRange, Timestamp};
+use crate::model::{Bucket, EventKey, TimeRange, Timestamp, Version};
 
 /// Holes at most: the state is written with every commit. Beyond, the nearest are read as one.
 const HOLES_MAX: usize = 256;
@@ -67,7 +67,7 @@ pub struct Kept {
     /// How far reading has come for good.
     pub progress: Progress,
     /// Events in memory that count as handed over.
-    pub keys: Vec<EventKey>,
+    pub keys: Vec<Version>,
 }
 
 /// A step of progress, due once all records before it are handed over.
@@ -164,8 +164,10 @@ impl Progress {
 /// What is to become durable, all of it or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// Events that were handed over, and blobs that are read.
-    pub keys: Vec<EventKey>,
+    /// Events that were handed over, and blobs that are read. Of several versions of one, the last counts.
+    pub keys: Vec<Version>,
+    /// Events that the state holds, and what they say now: noted where it does not know what they said.
+    pub adopted: Vec<Version>,
     /// How far reading has come with them.
     pub progress: Progress,
     /// Ids in buckets before this one can be dropped: no future read returns them.

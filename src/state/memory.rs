@@ -1,15 +1,15 @@
 //! A state in memory, for the simulation: it survives crashes of everything but itself, and fails on demand.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Renewed, State, StateError};
-use crate::model::{Bucket, EventKey, IdHash, Timestamp};
+use crate::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
 use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
 /// Ids and progress of one source.
 #[derive(Debug, Default)]
 pub struct MemoryState {
-    ids: BTreeSet<EventKey>,
+    ids: BTreeMap<EventKey, Option<Content>>,
     /// The progress of the last commit.
     progress: Option<Progress>,
     /// What is wrong with it until it is renewed or opened again.
@@ -47,9 +47,9 @@ impl MemoryState {
 
     /// The state is damaged from now on: of its ids these can still be read, and of its progress all or nothing. A
     /// state that was never opened has nothing to lose.
-    pub fn damage(&mut self, readable: impl FnMut(&EventKey) -> bool, with_hint: bool) {
+    pub fn damage(&mut self, mut readable: impl FnMut(&EventKey) -> bool, with_hint: bool) {
         let Some(progress) = &self.progress else { return };
-        self.ids.retain(readable);
+        self.ids.retain(|key, _| readable(key));
         let progress = with_hint.then(|| progress.clone());
         self.damage = Some(Loss { progress, written: None });
     }
@@ -58,15 +58,21 @@ impl MemoryState {
     ///
     /// # Errors
     /// If nothing can be read.
-    pub fn recent(&self, from: Bucket, show: &mut dyn FnMut(EventKey)) -> Result<(), StateError> {
+    pub fn recent(&self, from: Bucket, show: &mut dyn FnMut(Version)) -> Result<(), StateError> {
         self.check()?;
-        self.ids.range(first_of(from)..).for_each(|key| show(*key));
+        let version = |(key, content): (&EventKey, &Option<Content>)| version(*key, *content);
+        self.ids.range(first_of(from)..).map(version).for_each(show);
         Ok(())
     }
 
-    /// Whether it holds an id.
-    pub fn holds(&self, key: &EventKey) -> bool {
-        self.ids.contains(key)
+    /// What it holds of an event.
+    pub fn holds(&self, key: &EventKey) -> Known {
+        self.ids.get(key).map_or(Known::No, |content| Known::Yes(*content))
+    }
+
+    fn put(&mut self, version: Version) {
+        let content = self.ids.entry(version.key()).or_default();
+        *content = version.content.or(*content);
     }
 
     fn check_broken(&self) -> Result<(), StateError> {
@@ -83,18 +89,33 @@ impl MemoryState {
 }
 
 impl State for MemoryState {
-    fn known(&mut self, keys: &mut HashMap<EventKey, bool>) -> Result<(), StateError> {
+    fn known(&mut self, keys: &mut HashMap<EventKey, Known>) -> Result<(), StateError> {
         self.check()?;
-        keys.iter_mut().for_each(|(key, known)| *known = self.ids.contains(key));
+        keys.iter_mut().for_each(|(key, known)| *known = self.holds(key));
+        Ok(())
+    }
+
+    fn doubt(&mut self, keys: &[EventKey]) -> Result<(), StateError> {
+        self.check()?;
+        for key in keys {
+            if let Some(content) = self.ids.get_mut(key) {
+                *content = Some(Content::UNSURE);
+            }
+        }
         Ok(())
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError> {
         self.check()?;
-        self.ids.extend(&commit.keys);
+        commit.keys.iter().for_each(|version| self.put(*version));
+        for adopted in &commit.adopted {
+            if let Some(content) = self.ids.get_mut(&adopted.key()) {
+                *content = content.or(adopted.content);
+            }
+        }
         let kept = self.ids.split_off(&first_of(commit.expire_before));
         let old = std::mem::replace(&mut self.ids, kept);
-        self.ids.extend(old.range(..first_of(Bucket(i64::MIN + 1))));
+        self.ids.extend(old.range(..first_of(Bucket(i64::MIN + 1))).map(|(key, it)| (*key, *it)));
         self.progress = Some(commit.progress.clone());
         Ok(self.ids.len() as u64)
     }
@@ -108,10 +129,14 @@ impl State for MemoryState {
     ) -> Result<Renewed, StateError> {
         self.check_broken()?;
         self.damage = None;
-        self.ids.extend(&kept.keys);
+        kept.keys.iter().for_each(|version| self.put(*version));
         self.progress = Some(kept.progress.clone());
         Ok(Renewed { what: error.to_string(), same_key: true })
     }
+}
+
+fn version(key: EventKey, content: Option<Content>) -> Version {
+    Version { content, ..key.into() }
 }
 
 /// What sorts before every id of a bucket.

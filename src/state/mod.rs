@@ -10,17 +10,23 @@ mod turn;
 
 use std::collections::HashMap;
 
-use crate::model::{Bucket, EventKey, Timestamp};
+use crate::model::{Bucket, EventKey, Known, Timestamp, Version};
 use crate::poll::progress::{Commit, Kept, Progress};
 pub use trouble::{StateError, Trouble};
 
 /// The state of one source.
 pub trait State: Send {
-    /// Answers which of the keys are stored, by setting their values.
+    /// Answers which of the keys are stored, and what their events last said, by setting their values.
     ///
     /// # Errors
     /// If the state cannot be read.
-    fn known(&mut self, keys: &mut HashMap<EventKey, bool>) -> Result<(), StateError>;
+    fn known(&mut self, keys: &mut HashMap<EventKey, Known>) -> Result<(), StateError>;
+
+    /// Notes, for good, that of these events several versions may have been handed over, where they are stored.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    fn doubt(&mut self, keys: &[EventKey]) -> Result<(), StateError>;
 
     /// Stores keys and progress, all or nothing, for good. Returns how many ids the source has now.
     ///
@@ -52,7 +58,7 @@ pub struct Opened<S> {
     /// The key that ids are hashed with.
     pub hash_key: [u8; 16],
     /// All ids from the bucket `recent_from` on, in ascending order.
-    pub recent: Vec<EventKey>,
+    pub recent: Vec<Version>,
     /// The bucket that was asked for.
     pub recent_from: Bucket,
     /// What was lost of the state, if something was.

@@ -5,9 +5,9 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::lock::beside;
-use super::sqlite::{insert, key_of};
+use super::sqlite::{row_of, version_of};
 use super::{StateError, schema};
-use crate::model::{EventKey, Timestamp};
+use crate::model::{Timestamp, Version};
 use crate::poll::progress::Loss;
 
 /// So many ids are carried over in one transaction.
@@ -125,12 +125,15 @@ pub(super) fn carry(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Carried, StateError> {
     let mut whole = false;
+    // A file that was never opened by this version has no such column.
+    let has_content = old.prepare("SELECT content FROM ids").is_ok();
+    let content = if has_content { "content" } else { "NULL" };
     for order in ["DESC", "ASC"] {
         let query = format!(
-            "SELECT bucket, id FROM ids WHERE source = ?1 ORDER BY bucket {order}, id {order}"
+            "SELECT bucket, id, {content} FROM ids WHERE source = ?1 ORDER BY bucket {order}, id {order}"
         );
         let Ok(mut statement) = old.prepare(&query) else { continue };
-        let Ok(rows) = statement.query_map([from], key_of) else { continue };
+        let Ok(rows) = statement.query_map([from], version_of) else { continue };
         let mut readable = true;
         let rows = rows.map_while(|row| {
             readable = row.is_ok();
@@ -138,9 +141,9 @@ pub(super) fn carry(
         });
         let mut rows = rows.peekable();
         while rows.peek().is_some() && go_on() {
-            let part: Vec<EventKey> = rows.by_ref().take(CARRIED_AT_ONCE).collect();
+            let part: Vec<Version> = rows.by_ref().take(CARRIED_AT_ONCE).collect();
             let transaction = new.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            insert(&transaction, to, &part)?;
+            fill(&transaction, to, &part)?;
             transaction.commit()?;
         }
         drop(rows);
@@ -153,4 +156,15 @@ pub(super) fn carry(
         WHERE id = ?1 RETURNING ids";
     let ids: i64 = new.query_row(update, [to], |row| row.get(0))?;
     Ok(Carried { ids: u64::try_from(ids).unwrap_or(0), whole })
+}
+
+/// Stores what is not there, or is without its content: what memory has put there is no older than what a file says.
+fn fill(connection: &Connection, source: i64, versions: &[Version]) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO ids (source, bucket, id, content) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT DO UPDATE SET content = excluded.content WHERE content IS NULL";
+    let mut upsert = connection.prepare_cached(upsert)?;
+    for version in versions {
+        upsert.execute(row_of(source, version))?;
+    }
+    Ok(())
 }

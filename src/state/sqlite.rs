@@ -1,15 +1,16 @@
 //! The state in a SQLite file that several sources share: WAL, every commit synced.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::lock::{SourceLock, identity};
 use super::rescue::{carry, last_written, replace, told};
 use super::turn::Turn;
 use super::{Opened, Renewed, State, StateError, Trouble, schema};
-use crate::model::{Bucket, EventKey, IdHash, Timestamp};
+use crate::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
 use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
 /// One commit drops the ids of so many buckets at most: expiry never makes a commit long.
@@ -37,7 +38,7 @@ struct Found {
     id: i64,
     progress: Progress,
     ids: u64,
-    recent: Vec<EventKey>,
+    recent: Vec<Version>,
     damage: Option<String>,
 }
 
@@ -68,7 +69,7 @@ pub fn open(
         let identity = identity(path);
         let (id, progress, ids, damage) = find_or_begin(&connection, source, had_state, &begin)?;
         let mut recent = Vec::new();
-        show_from(&connection, id, from, &mut |key| recent.push(key))?;
+        show_from(&connection, id, from, &mut |version| recent.push(version))?;
         Ok(Found { connection, identity, hash_key, id, progress, ids, recent, damage })
     };
     let (before, written) = (identity(path), last_written(path));
@@ -161,36 +162,68 @@ fn sound(progress: &str) -> Result<Progress, Box<(Loss, String)>> {
     }
 }
 
-pub(super) fn key_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventKey> {
+/// A row's bucket, id and content.
+pub(super) fn version_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Version> {
     let id = IdHash(u128::from_be_bytes(row.get(1)?));
-    Ok(EventKey { bucket: Bucket(row.get(0)?), id })
+    Ok(Version { bucket: Bucket(row.get(0)?), id, content: content_of(row.get(2)?) })
 }
 
-/// Returns how many of them were not there.
-pub(super) fn insert(
-    connection: &Connection,
-    source: i64,
-    keys: &[EventKey],
-) -> rusqlite::Result<u64> {
-    let mut statement =
-        connection.prepare_cached("INSERT OR IGNORE INTO ids VALUES (?1, ?2, ?3)")?;
+/// SQLite's integers have a sign.
+fn content_of(stored: Option<i64>) -> Option<Content> {
+    stored.and_then(|bits| NonZeroU64::new(bits.cast_unsigned())).map(Content)
+}
+
+fn stored_content(content: Content) -> i64 {
+    content.0.get().cast_signed()
+}
+
+const UPDATE: &str = "UPDATE ids SET content = ?4 WHERE source = ?1 AND bucket = ?2 AND id = ?3";
+
+/// Stores those that are not there, and what the others say now. Returns how many were not there.
+fn put(connection: &Connection, source: i64, versions: &[Version]) -> rusqlite::Result<u64> {
+    let insert = "INSERT OR IGNORE INTO ids (source, bucket, id, content) VALUES (?1, ?2, ?3, ?4)";
+    let mut insert = connection.prepare_cached(insert)?;
+    let mut update = connection.prepare_cached(UPDATE)?;
     let mut inserted = 0;
-    for key in keys {
-        inserted += statement.execute(params![source, key.bucket.0, key.id.0.to_be_bytes()])?;
+    for version in versions {
+        let row = row_of(source, version);
+        let is_new = insert.execute(row)? > 0;
+        inserted += u64::from(is_new);
+        if !is_new && version.content.is_some() {
+            update.execute(row)?;
+        }
     }
-    Ok(inserted as u64)
+    Ok(inserted)
+}
+
+/// Notes what those say that are there and of which nobody knows it.
+fn adopt(connection: &Connection, source: i64, versions: &[Version]) -> rusqlite::Result<()> {
+    let update = "UPDATE ids SET content = ?4
+        WHERE source = ?1 AND bucket = ?2 AND id = ?3 AND content IS NULL";
+    let mut update = connection.prepare_cached(update)?;
+    for version in versions.iter().filter(|version| version.content.is_some()) {
+        update.execute(row_of(source, version))?;
+    }
+    Ok(())
+}
+
+/// The four columns of a row.
+pub(super) fn row_of(source: i64, version: &Version) -> (i64, i64, [u8; 16], Option<i64>) {
+    let content = version.content.map(stored_content);
+    (source, version.bucket.0, version.id.0.to_be_bytes(), content)
 }
 
 fn show_from(
     connection: &Connection,
     source: i64,
     from: Bucket,
-    show: &mut dyn FnMut(EventKey),
+    show: &mut dyn FnMut(Version),
 ) -> Result<(), StateError> {
-    let query = "SELECT bucket, id FROM ids WHERE source = ?1 AND bucket >= ?2 ORDER BY bucket, id";
+    let query = "SELECT bucket, id, content FROM ids
+        WHERE source = ?1 AND bucket >= ?2 ORDER BY bucket, id";
     let mut statement = connection.prepare_cached(query)?;
-    for key in statement.query_map(params![source, from.0], key_of)? {
-        show(key?);
+    for version in statement.query_map(params![source, from.0], version_of)? {
+        show(version?);
     }
     Ok(())
 }
@@ -239,17 +272,29 @@ struct NextFile {
 }
 
 impl State for SqliteState {
-    fn known(&mut self, keys: &mut HashMap<EventKey, bool>) -> Result<(), StateError> {
+    fn known(&mut self, keys: &mut HashMap<EventKey, Known>) -> Result<(), StateError> {
         let mut sorted: Vec<EventKey> = keys.keys().copied().collect();
         sorted.sort_unstable();
-        let query = "SELECT 1 FROM ids WHERE source = ?1 AND bucket = ?2 AND id = ?3";
+        let query = "SELECT content FROM ids WHERE source = ?1 AND bucket = ?2 AND id = ?3";
         let mut statement = self.connection.prepare_cached(query)?;
         for key in sorted {
-            let found =
-                statement.exists(params![self.source, key.bucket.0, key.id.0.to_be_bytes()])?;
-            keys.insert(key, found);
+            let at = params![self.source, key.bucket.0, key.id.0.to_be_bytes()];
+            let found = statement.query_row(at, |row| Ok(content_of(row.get(0)?))).optional()?;
+            keys.insert(key, found.map_or(Known::No, Known::Yes));
         }
         Ok(())
+    }
+
+    fn doubt(&mut self, keys: &[EventKey]) -> Result<(), StateError> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut update = transaction.prepare_cached(UPDATE)?;
+        for key in keys {
+            let unsure = Version { content: Some(Content::UNSURE), ..(*key).into() };
+            update.execute(row_of(self.source, &unsure))?;
+        }
+        drop(update);
+        Ok(transaction.commit()?)
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError> {
@@ -258,8 +303,10 @@ impl State for SqliteState {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut keys = commit.keys.clone();
-        keys.sort_unstable();
-        let ids = self.ids + insert(&transaction, self.source, &keys)?;
+        // Of several versions of one event, the last stays the last.
+        keys.sort_by_key(|version| version.key());
+        let ids = self.ids + put(&transaction, self.source, &keys)?;
+        adopt(&transaction, self.source, &commit.adopted)?;
         let ids = ids.saturating_sub(expire(&transaction, self.source, commit.expire_before)?);
         let update = "UPDATE sources SET progress = ?2, ids = ?3 WHERE id = ?1";
         let stored_ids = i64::try_from(ids).unwrap_or(i64::MAX);
@@ -296,7 +343,7 @@ impl State for SqliteState {
             next.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let source = schema::put(&transaction, &self.name, &progress)?;
         if same_key {
-            insert(&transaction, source, &kept.keys)?;
+            put(&transaction, source, &kept.keys)?;
         }
         transaction.commit()?;
         if !same_key {
@@ -348,24 +395,28 @@ mod tests {
         open(path, source, Bucket(0), begin, NOW, Some(&|| true)).unwrap()
     }
 
-    fn key(bucket: i64, id: u128) -> EventKey {
-        EventKey { bucket: Bucket(bucket), id: IdHash(id) }
+    fn key(bucket: i64, id: u128) -> Version {
+        EventKey { bucket: Bucket(bucket), id: IdHash(id) }.into()
     }
 
-    fn commit(keys: Vec<EventKey>, expire_before: i64) -> Commit {
+    fn commit(keys: Vec<Version>, expire_before: i64) -> Commit {
         let progress = Progress { live_until: Some(Timestamp::from_secs(9)), ..progress() };
-        Commit { keys, progress, expire_before: Bucket(expire_before) }
+        Commit { keys, adopted: Vec::new(), progress, expire_before: Bucket(expire_before) }
     }
 
-    fn kept(keys: Vec<EventKey>) -> Kept {
+    fn kept(keys: Vec<Version>) -> Kept {
         let progress = Progress { live_until: Some(Timestamp::from_secs(11)), ..progress() };
         Kept { progress, keys }
     }
 
-    fn known(state: &mut SqliteState, key: EventKey) -> bool {
-        let mut keys = HashMap::from([(key, false)]);
+    fn known(state: &mut SqliteState, version: Version) -> bool {
+        said(state, version) != Known::No
+    }
+
+    fn said(state: &mut SqliteState, version: Version) -> Known {
+        let mut keys = HashMap::from([(version.key(), Known::No)]);
         state.known(&mut keys).unwrap();
-        keys[&key]
+        keys[&version.key()]
     }
 
     fn asides(dir: &Path) -> usize {
@@ -408,6 +459,96 @@ mod tests {
         assert!(!known(&mut opened.state, key(1, 8)));
     }
 
+    /// A version of event 7.
+    fn saying(content: u64) -> Version {
+        Version { content: NonZeroU64::new(content).map(Content), ..key(1, 7) }
+    }
+
+    #[test]
+    fn of_an_event_the_last_version_that_was_committed_is_known_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let mut opened = open_at(&path, "a");
+        // The highest bit is a sign to SQLite.
+        let last = saying(u64::MAX - 1);
+        let versions = vec![saying(1), key(1, 3), saying(3), key(1, 9), last];
+        assert_eq!(opened.state.commit(&commit(versions, 0)).unwrap(), 3, "three events");
+        assert_eq!(said(&mut opened.state, last), Known::Yes(last.content));
+        assert_eq!(opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap(), 3);
+        assert_eq!(
+            said(&mut opened.state, last),
+            Known::Yes(last.content),
+            "nothing else is known"
+        );
+        drop(opened);
+        assert_eq!(open_at(&path, "a").recent, [key(1, 3), last, key(1, 9)]);
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_taken_for_no_version_until_one_is_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let mut opened = open_at(&path, "a");
+        opened.state.commit(&commit(vec![saying(1)], 0)).unwrap();
+        opened.state.doubt(&[saying(1).key(), key(1, 8).key()]).unwrap();
+        drop(opened);
+        let mut opened = open_at(&path, "a");
+        let unsure = Version { content: Some(Content::UNSURE), ..saying(1) };
+        assert_eq!(opened.recent, [unsure], "and nothing is made of what was not there");
+        let adopted = Commit { adopted: vec![saying(2)], ..commit(vec![], 0) };
+        opened.state.commit(&adopted).unwrap();
+        assert_eq!(said(&mut opened.state, unsure), Known::Yes(unsure.content));
+        opened.state.commit(&commit(vec![saying(2)], 0)).unwrap();
+        assert_eq!(said(&mut opened.state, unsure), Known::Yes(saying(2).content));
+    }
+
+    #[test]
+    fn what_is_adopted_is_noted_of_events_that_are_there_and_only_where_it_is_not_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut opened = open_at(&dir.path().join("x.db"), "a");
+        let adopt = |version| Commit { adopted: vec![version], ..commit(vec![], 0) };
+        assert_eq!(opened.state.commit(&adopt(saying(1))).unwrap(), 0);
+        assert_eq!(said(&mut opened.state, saying(1)), Known::No);
+        opened.state.commit(&commit(vec![key(1, 7)], 0)).unwrap();
+        assert_eq!(said(&mut opened.state, saying(1)), Known::Yes(None));
+        for later in [1, 2] {
+            assert_eq!(opened.state.commit(&adopt(saying(later))).unwrap(), 1);
+            assert_eq!(said(&mut opened.state, saying(1)), Known::Yes(saying(1).content));
+        }
+    }
+
+    #[test]
+    fn a_file_of_an_older_version_that_is_damaged_is_carried_over_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        filled(&path);
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch("ALTER TABLE ids DROP COLUMN content; PRAGMA user_version = 1; PRAGMA wal_checkpoint(truncate); VACUUM").unwrap();
+        drop(old);
+        let len = usize::try_from(path.metadata().unwrap().len()).unwrap();
+        garble(&path, len / 2 / 4_096 * 4_096, len / 2 / 4_096 * 4_096 + 8_192);
+        let error = StateError::Moved;
+        let told = replace(&path, &error, None, NOW, &|| true).unwrap();
+        assert!(told.contains("ids could be read and were carried over"), "{told}");
+        assert!(open_at(&path, "a").recent.len() > 9_000);
+    }
+
+    #[test]
+    fn what_events_said_is_carried_over_and_what_memory_knows_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let mut opened = open_at(&path, "a");
+        let other = Version { content: saying(5).content, ..key(2, 8) };
+        let third = Version { content: saying(6).content, ..key(3, 9) };
+        opened.state.commit(&commit(vec![saying(1), other, third], 0)).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        // Of the second, memory does not know what it said; of the third, nothing.
+        let memory = kept(vec![saying(2), key(2, 8)]);
+        opened.state.renew(&memory, &StateError::Moved, NOW, &|| true).unwrap();
+        drop(opened);
+        assert_eq!(open_at(&path, "a").recent, [saying(2), other, third]);
+    }
+
     #[test]
     fn sources_share_a_file_and_not_their_ids() {
         let dir = tempfile::tempdir().unwrap();
@@ -422,7 +563,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut opened = open_at(&dir.path().join("x.db"), "a");
         let mut keys: Vec<_> = (0..100).map(|bucket| key(bucket, 1)).collect();
-        keys.push(EventKey { bucket: Bucket::UNTIMED, id: IdHash(1) });
+        keys.push(EventKey { bucket: Bucket::UNTIMED, id: IdHash(1) }.into());
         assert_eq!(opened.state.commit(&commit(keys, 0)).unwrap(), 101);
         let counts: Vec<_> =
             (0..6).map(|_| opened.state.commit(&commit(vec![], 50)).unwrap()).collect();

@@ -57,7 +57,7 @@ pub(super) fn encode(
         as_text += u64::from(!append(event, form.format, &mut lot.bytes));
         tell(event, form, start, &mut lot.bytes);
         lot.records += 1;
-        lot.keys.push(event.seen.key);
+        lot.keys.push(event.seen.version());
     }
     (lots, as_text)
 }
@@ -112,7 +112,8 @@ mod tests {
         let event = |(index, raw): (usize, &&'static str)| {
             let key = EventKey { bucket: Bucket(0), id: IdHash(index as u128) };
             let time = Timestamp::from_secs(1);
-            Event { seen: Seen { key, time, selected: time, fault: None }, raw }
+            let seen = Seen { key, time, selected: time, fault: None, content: None };
+            Event { seen, raw }
         };
         texts.iter().enumerate().map(event).collect()
     }

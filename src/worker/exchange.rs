@@ -69,7 +69,7 @@ impl Exchange {
         let reader = PageReader::new(&plan.definition, hash_key)
             .map_err(|error| ConfigError::new("api", error, "mend the definition"))?;
         Ok(Self {
-            reader,
+            reader: reader.on(plan.dedup_on),
             http: Http::new(&plan.http, wake)?,
             asked: HashMap::new(),
             proof: None,

@@ -14,7 +14,7 @@ use crate::config::{ConfigError, Plan};
 use crate::encode::health;
 use crate::handoff::Lot;
 use crate::http::{HttpError, Waited};
-use crate::model::{EventKey, Fault};
+use crate::model::{EventKey, Fault, Known};
 use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
@@ -79,8 +79,8 @@ impl Run {
     pub(super) fn new(setup: &Setup, opened: Opened<SqliteState>) -> Result<Self, ConfigError> {
         let (plan, clock) = (Arc::clone(&setup.plan), setup.clock);
         let now = clock.now();
-        let mut dedup = Dedup::new(opened.recent_from);
-        opened.recent.iter().for_each(|key| dedup.load(*key));
+        let mut dedup = Dedup::new(opened.recent_from).on(plan.dedup_on);
+        opened.recent.iter().for_each(|version| dedup.load(*version));
         let exchange = exchange(setup, opened.hash_key)?;
         let seed = fastrand::u64(..);
         let mut engine = Engine::new(Arc::clone(&plan), opened.progress, dedup, seed, now);
@@ -177,6 +177,11 @@ impl Run {
         let Some(known) = self.known(ticket, keys) else { return Ok(()) };
         let poll = self.engine.poll_of(ticket);
         let fresh = self.engine.page(ticket, &page.events, page.next.as_deref(), &known, now);
+        let unsure = self.engine.take_unsure();
+        if !unsure.is_empty() {
+            // One that cannot be written shows at the next commit, and records flow on.
+            let _ = self.state.doubt(&unsure);
+        }
         let spare = || self.shared.handoff().spare();
         let form = batch::Form {
             format: &self.plan.format,
@@ -214,7 +219,7 @@ impl Run {
         &mut self,
         ticket: Ticket,
         keys: impl Iterator<Item = &'k EventKey>,
-    ) -> Option<HashMap<EventKey, bool>> {
+    ) -> Option<HashMap<EventKey, Known>> {
         let mut known = self.engine.lookups(keys);
         if !known.is_empty()
             && let Err(error) = self.state.known(&mut known)

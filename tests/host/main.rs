@@ -7,6 +7,7 @@
 //! | [`language`] | does a definition mean what it says: paging, times, ids, bodies? |
 //! | [`credentials`] | is each way to authenticate accepted by who verifies it, and kept secret? |
 //! | [`delivery`] | does every event arrive, once, as it was? |
+//! | [`changes`] | does a record that changes come again, where that is wanted, and only then? |
 //! | [`life`] | start, pause, reload, stop: does anything get lost between? |
 //! | [`faults`] | what if API or login service fail? |
 //! | [`refusals`] | what if the configuration is wrong? |
@@ -30,6 +31,7 @@ mod simulate;
 mod apis;
 mod backpressure;
 mod bench;
+mod changes;
 mod check;
 mod crash;
 mod credentials;

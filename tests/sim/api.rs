@@ -44,6 +44,8 @@ pub(crate) struct Page {
     /// Events, or the listing's blobs, by index.
     pub(crate) events: Vec<usize>,
     pub(crate) next: Option<String>,
+    /// As of when events say what they say.
+    pub(crate) says_as_of: Duration,
 }
 
 /// Events that come together.
@@ -165,7 +167,7 @@ impl Api {
             _ => {}
         }
         let (at, end, shown) = if link { position(&spec.url) } else { self.first(&spec.url, now)? };
-        Ok(self.page(at, end, shown))
+        Ok(self.page(at, end, shown, now))
     }
 
     fn troubles(&self, now: Duration) -> impl Iterator<Item = Trouble> {
@@ -227,7 +229,7 @@ impl Api {
                 return Err(failure(FailureKind::Gone, 400));
             }
             self.served += blob.events.len() as u64;
-            return Ok(Page { events: blob.events.clone(), next: None });
+            return Ok(Page { events: blob.events.clone(), next: None, says_as_of: blob.visible });
         }
         let (from, to) = range(url);
         let (from, to) = (time(from), time(to));
@@ -246,7 +248,7 @@ impl Api {
             .clear()
             .extend_pairs(url.query_pairs().filter(|(name, _)| name != "page"));
         next.query_pairs_mut().append_pair("page", &(skip + 1).to_string());
-        Ok(Page { events: page, next: more.then(|| next.to_string()) })
+        Ok(Page { events: page, next: more.then(|| next.to_string()), says_as_of: now })
     }
 
     /// An endless log in the order of storing, or a range of it by time.
@@ -256,7 +258,7 @@ impl Api {
         };
         if value("to").is_some() {
             let (at, end, shown) = self.first(url, now)?;
-            return Ok(self.page(at, end, shown));
+            return Ok(self.page(at, end, shown, now));
         }
         let since = value("from");
         let from = since.as_ref().map(|text| time(Timestamp::parse(text).expect("a moment")));
@@ -276,17 +278,18 @@ impl Api {
         self.served += events.len() as u64;
         // The link keeps to the moment that the walk began with.
         let since = since.map(|from| format!("&from={from}")).unwrap_or_default();
-        Ok(Page { events, next: Some(format!("/log?after={next}{since}")) })
+        let next = Some(format!("/log?after={next}{since}"));
+        Ok(Page { events, next, says_as_of: now })
     }
 
-    fn page(&mut self, at: usize, end: usize, shown: Duration) -> Page {
+    fn page(&mut self, at: usize, end: usize, shown: Duration, now: Duration) -> Page {
         let mut events: Vec<usize> = Vec::new();
         let visible = (at..end).filter(|index| self.events[*index].visible <= shown);
         events.extend(visible.take(self.page + 1));
         let more = (events.len() > self.page).then(|| events.pop()).flatten();
         self.served += events.len() as u64;
         let next = more.map(|at| format!("/next?at={at}&end={end}&shown={}", shown.as_nanos()));
-        Page { events, next }
+        Page { events, next, says_as_of: now }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What happened, and when the API shows it.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use in_lookback::api::page::Event;
-use in_lookback::model::{Bucket, EventKey, IdHash, Seen};
+use in_lookback::model::{Bucket, Content, EventKey, IdHash, Seen};
 
 use crate::clock::{DAY, HOUR, MINUTE, SECOND, moment};
 
@@ -14,16 +15,40 @@ pub(crate) struct Happening {
     /// The time that ranges select it by: mostly, when it happened.
     pub(crate) selected: Duration,
     pub(crate) visible: Duration,
+    /// When it says something else, in order; never is `Duration::MAX`.
+    pub(crate) changes: [Duration; 3],
 }
 
 impl Happening {
     /// An event that ranges select by when it happened.
     pub(crate) fn new(happened: Duration, visible: Duration) -> Self {
-        Self { happened, selected: happened, visible }
+        Self { happened, selected: happened, visible, changes: [Duration::MAX; 3] }
     }
 
     pub(crate) fn late_by(&self) -> Duration {
         self.visible - self.selected
+    }
+
+    /// What it says at a moment. Every other event returns to what it said at first.
+    pub(crate) fn says(&self, at: Duration) -> Says {
+        let changes = self.changes.iter().filter(|change| **change <= at).count() as u64;
+        let returns = self.changes[0].subsec_nanos().is_multiple_of(2);
+        Says(if returns && changes == 2 { 0 } else { changes })
+    }
+
+    /// When it says what it says from then on, if that is not from the beginning.
+    pub(crate) fn last_change(&self) -> Option<Duration> {
+        self.changes.iter().rfind(|change| **change < Duration::MAX).copied()
+    }
+}
+
+/// What an event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Says(pub(crate) u64);
+
+impl Says {
+    pub(crate) fn content(self) -> Option<Content> {
+        NonZeroU64::new(self.0 + 1).map(Content)
     }
 }
 
@@ -34,7 +59,7 @@ pub(crate) fn shown(index: usize, happening: &Happening) -> Event<'static> {
     let id = IdHash((index as u128) << 64 | u128::from(spread));
     let key = EventKey { bucket: Bucket::of(time), id };
     let selected = moment(happening.selected);
-    Event { seen: Seen { key, time, selected, fault: None }, raw: "" }
+    Event { seen: Seen { key, time, selected, fault: None, content: None }, raw: "" }
 }
 
 /// The index of the event with this key; nothing if it is a blob's.
@@ -123,6 +148,18 @@ pub(crate) fn into_blobs(
         let number = event.visible.as_secs() / slot.as_secs() + 1;
         event.selected = slot * u32::try_from(number).expect("slots are not that many");
         event.visible = *shows.entry(number).or_insert_with(|| event.selected + lateness.draw(rng));
+    }
+}
+
+/// Three events of seven say something else some time after they first showed, up to `most`, some several times.
+pub(crate) fn change(events: &mut [Happening], most: Duration, rng: &mut fastrand::Rng) {
+    for event in events {
+        let times = [0, 0, 0, 0, 1, 2, 3][rng.usize(..7)];
+        let mut at = event.visible;
+        for change in event.changes.iter_mut().take(times) {
+            at += most.mul_f64(rng.f64().powi(4) / 3.0);
+            *change = at;
+        }
     }
 }
 

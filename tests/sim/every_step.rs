@@ -47,6 +47,7 @@ fn scenario(burns_at: Option<u64>) -> Scenario {
             at(36, Incident::StateDamaged { readable_percent: 50, with_hint: true }),
         ],
         burns_at,
+        id_at_times: false,
         seed: 1,
     }
 }

@@ -1,13 +1,13 @@
 //! An engine driven by hand: each request is answered as the test says.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use in_lookback::api::page::{Entry, Event, Failure};
 use in_lookback::api::request::Ticket;
 use in_lookback::config::Plan;
-use in_lookback::model::{EventKey, Now, TimeRange, Timestamp};
+use in_lookback::model::{Content, EventKey, Known, Now, TimeRange, Timestamp, Version};
 use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Step};
 use in_lookback::poll::progress::{Beginning, Commit, Progress};
@@ -24,7 +24,7 @@ pub(crate) struct Hand {
     pub(crate) engine: Engine,
     pub(crate) now: Now,
     pub(crate) progress: Progress,
-    pub(crate) ids: HashSet<EventKey>,
+    pub(crate) ids: HashMap<EventKey, Option<Content>>,
     reports: Vec<(Duration, Report)>,
     next_index: usize,
     /// The request that is answered next.
@@ -38,11 +38,17 @@ impl Hand {
         let progress = engine::begin(&plan.schedule, &Beginning::First, now);
         let horizon = engine::horizon(&plan.schedule, now.wall);
         Self {
-            engine: Engine::new(Arc::clone(plan), progress.clone(), Dedup::new(horizon), 1, now),
+            engine: Engine::new(
+                Arc::clone(plan),
+                progress.clone(),
+                Dedup::new(horizon).on(plan.dedup_on),
+                1,
+                now,
+            ),
             plan: Arc::clone(plan),
             now,
             progress,
-            ids: HashSet::new(),
+            ids: HashMap::new(),
             reports: Vec::new(),
             next_index: 0,
             ticket: Ticket(0),
@@ -52,8 +58,10 @@ impl Hand {
     /// The process dies, and another one goes on from what is durable.
     pub(crate) fn restart(&mut self) {
         let horizon = engine::horizon(&self.plan.schedule, self.now.wall);
-        let mut dedup = Dedup::new(horizon);
-        self.ids.iter().filter(|key| key.bucket >= horizon).for_each(|key| dedup.load(*key));
+        let mut dedup = Dedup::new(horizon).on(self.plan.dedup_on);
+        for (key, content) in self.ids.iter().filter(|(key, _)| key.bucket >= horizon) {
+            dedup.load(Version { content: *content, ..(*key).into() });
+        }
         self.engine =
             Engine::new(Arc::clone(&self.plan), self.progress.clone(), dedup, 1, self.now);
     }
@@ -111,9 +119,9 @@ impl Hand {
     /// Answers the request with events, and says how many were new. Everything is durable at once.
     pub(crate) fn show(&mut self, events: &[Event<'_>], next: Option<&str>) -> usize {
         let mut known = self.engine.lookups(events.iter().map(|event| &event.seen.key));
-        known.iter_mut().for_each(|(key, known)| *known = self.ids.contains(key));
+        self.answer(&mut known);
         let fresh = self.engine.page(self.ticket, events, next, &known, self.now);
-        let keys = fresh.iter().map(|index| events[*index].seen.key).collect();
+        let keys = fresh.iter().map(|index| events[*index].seen.version()).collect();
         self.commit(keys);
         fresh.len()
     }
@@ -126,7 +134,7 @@ impl Hand {
         };
         let entries: Vec<Entry<'_>> = blobs.iter().map(entry).collect();
         let mut known = self.engine.lookups(entries.iter().map(|entry| &entry.key));
-        known.iter_mut().for_each(|(key, known)| *known = self.ids.contains(key));
+        self.answer(&mut known);
         self.engine.listing(self.ticket, &entries, next, &known, self.now);
         self.commit(Vec::new());
     }
@@ -150,12 +158,22 @@ impl Hand {
         self.commit(Vec::new());
     }
 
-    fn commit(&mut self, keys: Vec<EventKey>) {
+    /// What the state would say.
+    fn answer(&self, known: &mut HashMap<EventKey, Known>) {
+        for (key, known) in known {
+            *known = self.ids.get(key).map_or(Known::No, |content| Known::Yes(*content));
+        }
+    }
+
+    fn commit(&mut self, keys: Vec<Version>) {
         let marks = self.engine.take_marks();
         let commit: Commit = self.engine.commit(&marks, keys, self.now);
         self.progress = commit.progress.clone();
-        self.ids.extend(&commit.keys);
-        self.ids.retain(|key| key.bucket >= commit.expire_before);
+        self.ids.extend(commit.keys.iter().map(|version| (version.key(), version.content)));
+        for adopted in &commit.adopted {
+            self.ids.insert(adopted.key(), adopted.content);
+        }
+        self.ids.retain(|key, _| key.bucket >= commit.expire_before);
         let ids = self.ids.len() as u64;
         self.engine.committed(commit, ids, self.now);
         self.collect();

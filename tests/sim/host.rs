@@ -125,8 +125,8 @@ impl Host {
                 self.stored += 1;
                 continue;
             }
-            for index in record::decode(&entry.bytes) {
-                ledger.stored(index, entry.taken);
+            for (index, says) in record::decode(&entry.bytes) {
+                ledger.stored(index, says, entry.taken);
                 self.stored += 1;
             }
             fuse.step()?;

@@ -1,11 +1,12 @@
 //! The oracle: who was stored how often, and how often each may have been.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use in_lookback::model::EventKey;
+use in_lookback::model::{Content, EventKey, Version};
 
 use crate::clock::SECOND;
-use crate::event::{self, Happening};
+use crate::event::{self, Happening, Says};
 
 /// Commits run on a grain of a second.
 const GRAIN: Duration = SECOND;
@@ -13,9 +14,20 @@ const GRAIN: Duration = SECOND;
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     stored: u32,
+    /// What it said when it was shown last, and when it was stored last.
+    shown: Option<Says>,
+    last: Option<Says>,
+    /// All that it ever said when it was shown, and when it was stored: a bit each.
+    ever_shown: u8,
+    ever_stored: u8,
+    /// How often it was shown saying something else than the time before.
+    changes: u32,
     /// How many crashes came between its being stored and its being committed, and how often the state lost
     /// it.
     excused: u32,
+    /// Whether the state could not be told of a change before it was handed over: if the process dies before that
+    /// is committed, and the event returns to what it said before, nobody can know.
+    may_have_returned: bool,
     committed: bool,
     /// Whether nobody can know any more that it was still to be read.
     forgotten: bool,
@@ -24,8 +36,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     entries: Vec<Entry>,
-    /// Stored, not committed: who, and when the host took it.
-    open: Vec<(usize, Duration)>,
+    /// Stored, not committed: who, saying what, and when the host took it.
+    open: HashMap<usize, Vec<(Says, Duration)>>,
     /// Since when nothing has stood in the way of a commit: no pause, no broken state.
     pub(crate) free_since: Duration,
     commit_delay: Duration,
@@ -36,33 +48,57 @@ impl Ledger {
         Self { entries: vec![Entry::default(); events], commit_delay, ..Self::default() }
     }
 
+    /// The collector was shown an event.
+    pub(crate) fn shown(&mut self, index: usize, says: Says) {
+        let before = self.entries[index].shown.replace(says);
+        self.entries[index].ever_shown |= 1 << says.0;
+        self.entries[index].changes += u32::from(before.is_some_and(|before| before != says));
+    }
+
+    /// The state could not be told that these have changed.
+    pub(crate) fn not_doubted(&mut self, keys: &[EventKey]) {
+        for index in keys.iter().filter_map(event::index) {
+            self.entries[index].may_have_returned = true;
+        }
+    }
+
     /// The host stored an event that it had taken at a moment.
-    pub(crate) fn stored(&mut self, index: usize, taken: Duration) {
+    pub(crate) fn stored(&mut self, index: usize, says: Says, taken: Duration) {
         self.entries[index].stored += 1;
-        self.open.push((index, taken));
+        self.entries[index].last = Some(says);
+        self.entries[index].ever_stored |= 1 << says.0;
+        self.open.entry(index).or_default().push((says, taken));
     }
 
     /// The state holds these for good.
-    pub(crate) fn committed(&mut self, keys: &[EventKey]) {
-        for index in keys.iter().filter_map(event::index) {
-            let entry = &mut self.entries[index];
-            assert!(entry.stored > 0, "committed an event that the host had not stored");
-            entry.committed = true;
+    pub(crate) fn committed(&mut self, versions: &[Version]) {
+        for version in versions {
+            let Some(index) = event::index(&version.key()) else { continue };
+            let open = self.open.get_mut(&index);
+            let open = open.expect("committed an event that the host had not stored");
+            // In the order in which they were handed over.
+            let (stored, _) = open.remove(0);
+            let told = version.content.filter(|content| *content != Content::UNSURE);
+            assert!(told.is_none_or(|told| Some(told) == stored.content()), "event {index}");
+            if open.is_empty() {
+                self.open.remove(&index);
+            }
+            self.entries[index].committed = true;
         }
-        let entries = &self.entries;
-        self.open.retain(|(index, _)| !entries[*index].committed);
     }
 
     /// The process is gone: what is stored and not committed may come once more. If commits were
     /// `free` to happen, that must not be more than the last of it.
     pub(crate) fn crashed(&mut self, now: Duration, free: bool) {
-        for (index, taken) in self.open.drain(..) {
-            let waited = now.saturating_sub(taken.max(self.free_since));
-            assert!(
-                !free || waited <= self.commit_delay + GRAIN,
-                "event {index} was handed over {waited:?} before the crash, and not committed"
-            );
-            self.entries[index].excused += 1;
+        for (index, stored) in self.open.drain() {
+            for (_, taken) in stored {
+                let waited = now.saturating_sub(taken.max(self.free_since));
+                assert!(
+                    !free || waited <= self.commit_delay + GRAIN,
+                    "event {index} was handed over {waited:?} before the crash, and not committed"
+                );
+                self.entries[index].excused += 1;
+            }
         }
     }
 
@@ -103,10 +139,36 @@ impl Ledger {
                 happening.late_by()
             );
             assert!(
-                entry.stored <= 1 + entry.excused,
-                "duplicate: event {index}, {happening:?}, came {} times, {} excused",
+                entry.stored <= 1 + entry.changes + entry.excused,
+                "duplicate: event {index}, {happening:?}, came {} times, {} changes, {} excused",
                 entry.stored,
+                entry.changes,
                 entry.excused
+            );
+        }
+    }
+
+    /// Checks that each event was stored in every version in which it was shown; `required` says of which events.
+    pub(crate) fn check_each(&self, events: &[Happening], required: impl Fn(&Happening) -> bool) {
+        for (index, (entry, event)) in self.entries.iter().zip(events).enumerate() {
+            assert!(
+                entry.ever_shown & !entry.ever_stored == 0 || entry.forgotten || !required(event),
+                "a version is missing: event {index}, {event:?}, {entry:?}"
+            );
+        }
+    }
+
+    /// Checks that what was stored last of each event is what it says in the end; `required` says of which.
+    pub(crate) fn check_last(&self, events: &[Happening], required: impl Fn(&Happening) -> bool) {
+        for (index, (entry, event)) in self.entries.iter().zip(events).enumerate() {
+            let says = event.says(Duration::MAX - SECOND);
+            let has_returned = says == event.says(Duration::ZERO);
+            assert!(
+                entry.last == Some(says)
+                    || (entry.may_have_returned && has_returned)
+                    || entry.forgotten
+                    || !required(event),
+                "a change is missing: event {index}, {event:?}, says {says:?}, {entry:?}"
             );
         }
     }

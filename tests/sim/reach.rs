@@ -45,6 +45,7 @@ fn what_is_lost_is_within_a_reported_gap() {
             end,
             incidents: vec![(begin + HOUR * 12, Incident::Crash { down })],
             burns_at: None,
+            id_at_times: false,
             seed,
         });
         let gaps: Vec<_> = outcome.reports.iter().filter(|report| report.event == "gap").collect();

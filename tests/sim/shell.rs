@@ -6,8 +6,9 @@ use std::time::Duration;
 use in_lookback::api::page::{Entry, Event, Failure};
 use in_lookback::api::request::Ticket;
 use in_lookback::config::Plan;
+use in_lookback::config::plan::DedupOn;
 use in_lookback::handoff::{Handoff, Lot, Settled};
-use in_lookback::model::Now;
+use in_lookback::model::{Known, Now};
 use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Reads, Step};
 use in_lookback::poll::progress::{Beginning, Commit};
@@ -42,7 +43,8 @@ impl World {
     /// What the state does not hold any more may come again.
     fn note_loss(&mut self) {
         let Self { events, state, ledger, .. } = self;
-        ledger.renewed(|index| state.holds(&event::shown(index, &events[index]).seen.key));
+        let holds = |index| state.holds(&event::shown(index, &events[index]).seen.key);
+        ledger.renewed(|index| holds(index) != Known::No);
     }
 }
 
@@ -79,8 +81,8 @@ impl Shell {
             }
         }
         let horizon = engine::horizon(&plan.schedule, now.wall);
-        let mut dedup = Dedup::new(horizon);
-        let loaded = world.state.recent(horizon, &mut |key| dedup.load(key));
+        let mut dedup = Dedup::new(horizon).on(plan.dedup_on);
+        let loaded = world.state.recent(horizon, &mut |version| dedup.load(version));
         loaded.expect("a process begins with a state that can be read");
         Self {
             engine: Engine::new(Arc::clone(plan), progress, dedup, seed, now),
@@ -171,7 +173,14 @@ impl Shell {
         world: &mut World,
         now: Now,
     ) -> Result<(), Crash> {
-        let shown = |index: &usize| event::shown(*index, &world.events[*index]);
+        let says = |index: &usize| world.events[*index].says(page.says_as_of);
+        let shown = |index: &usize| {
+            let mut event = event::shown(*index, &world.events[*index]);
+            if self.plan.dedup_on == DedupOn::Content {
+                event.seen.content = says(index).content();
+            }
+            event
+        };
         let events: Vec<Event<'_>> = page.events.iter().map(shown).collect();
         let mut known = self.engine.lookups(events.iter().map(|event| &event.seen.key));
         if !known.is_empty()
@@ -182,15 +191,21 @@ impl Shell {
             return Ok(());
         }
         let fresh = self.engine.page(ticket, &events, page.next.as_deref(), &known, now);
+        page.events.iter().for_each(|index| world.ledger.shown(*index, says(index)));
+        let unsure = self.engine.take_unsure();
+        if !unsure.is_empty() && world.state.doubt(&unsure).is_err() {
+            world.ledger.not_doubted(&unsure);
+        }
         world.fuse.step()?;
         let marks = self.engine.take_marks();
         let most = (self.plan.batch_size / record::BYTES).max(1);
         for part in fresh.chunks(most) {
             let mut lot = Lot { bytes: self.handoff.spare(), ..Lot::default() };
             for index in part {
-                record::encode(page.events[*index], &mut lot.bytes);
+                let happening = &page.events[*index];
+                record::encode(*happening, says(happening), &mut lot.bytes);
                 lot.records += 1;
-                lot.keys.push(events[*index].seen.key);
+                lot.keys.push(events[*index].seen.version());
             }
             self.handoff.push(lot);
         }

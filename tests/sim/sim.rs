@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use in_lookback::config::{Plan, plan::Start};
+use in_lookback::config::Plan;
+use in_lookback::config::plan::{DedupOn, Start};
 use in_lookback::poll::report::Report;
 use in_lookback::state::memory::MemoryState;
 
@@ -70,6 +71,8 @@ pub(crate) struct Scenario {
     pub(crate) incidents: Vec<(Duration, Incident)>,
     /// The step at which the process dies.
     pub(crate) burns_at: Option<u64>,
+    /// Whether about every other process looks at ids only, whatever the plan says.
+    pub(crate) id_at_times: bool,
     pub(crate) seed: u64,
 }
 
@@ -95,6 +98,7 @@ pub(crate) struct Sim {
     frozen_until: Duration,
     incidents: std::vec::IntoIter<(Duration, Incident)>,
     end: Duration,
+    id_at_times: bool,
     seed: u64,
     reports: Vec<Report>,
 }
@@ -119,6 +123,7 @@ pub(crate) fn run(scenario: Scenario) -> Outcome {
         frozen_until: Duration::ZERO,
         incidents: scenario.incidents.into_iter(),
         end: scenario.end,
+        id_at_times: scenario.id_at_times,
         seed: scenario.seed,
         reports: Vec::new(),
         plan: scenario.plan,
@@ -173,7 +178,11 @@ impl Sim {
         self.seed = self.seed.wrapping_add(1);
         self.world.clock.began = now;
         self.world.ledger.free_since = now;
-        self.process = Some(Shell::start(&self.plan, &mut self.world, self.seed));
+        let mut plan = Arc::clone(&self.plan);
+        if self.id_at_times && fastrand::Rng::with_seed(self.seed).bool() {
+            Arc::make_mut(&mut plan).dedup_on = DedupOn::Id;
+        }
+        self.process = Some(Shell::start(&plan, &mut self.world, self.seed));
         self.wakes_at = now;
     }
 

@@ -127,6 +127,7 @@ impl World {
             end: self.end(),
             incidents: vec![(from, Incident::Stop { down: to - from, tells: true })],
             burns_at: None,
+            id_at_times: false,
             seed: 1,
         });
         outcome.ledger.check(&events, |_| false);

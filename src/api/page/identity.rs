@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::json::Scalar;
-use crate::model::IdHash;
+use crate::model::{Content, IdHash};
 
 /// What an id is about: an event and a blob with the same id are different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,12 @@ impl Identity {
         let mut hasher = self.hasher(Kind::Event);
         hasher.write(raw.as_bytes());
         finish(&hasher)
+    }
+
+    /// The hash that tells versions of one event from each other.
+    pub(super) fn of_content(&self, raw: &str) -> Content {
+        let IdHash(hash) = self.of_bytes(raw);
+        Content::of_hash(hash as u64)
     }
 
     /// The hash of an id; nothing if a part of it is missing, or if all of it is empty: that tells

@@ -27,6 +27,7 @@ use self::records::{Entries, Events};
 use super::Headers;
 use super::definition::{Definition, Paging, Records};
 pub use super::quota::spare;
+use crate::config::plan::DedupOn;
 use crate::json::{Pointer, Slots};
 use crate::model::{EventKey, Seen, Timestamp};
 
@@ -141,6 +142,13 @@ impl PageReader {
         });
         let identity = Identity::new(hash_key);
         Ok(Self { identity, paging, events, events_in, listing, subscriptions })
+    }
+
+    /// The same reader; whether versions of an event are told from each other is as `dedup_on` says.
+    #[must_use]
+    pub fn on(mut self, dedup_on: DedupOn) -> Self {
+        self.events.by_content = dedup_on == DedupOn::Content;
+        self
     }
 
     /// Reads a page of events to its end.

@@ -25,6 +25,8 @@ pub(super) struct Events {
     time: TimeFormat,
     /// Where events are selected by a time that is not their own.
     selected: Option<TimeFormat>,
+    /// Whether versions of an event are to be told from each other.
+    pub(super) by_content: bool,
 }
 
 impl Events {
@@ -41,7 +43,7 @@ impl Events {
         asked.extend(selected.map(|moment| moment.at.clone()));
         let time = definition.time.format.clone();
         let selected = selected.map(|moment| moment.format.clone());
-        (Events { id_parts, time, selected }, asked)
+        (Events { id_parts, time, selected, by_content: false }, asked)
     }
 
     /// One event; `made` is when its blob was made, if it came in one.
@@ -60,12 +62,15 @@ impl Events {
         } else {
             time.is_none().then_some(Fault::NoTime)
         };
+        // Where the bytes are the id, another version is another event.
+        let told = by_id.filter(|_| self.by_content);
+        let content = told.map(|_| identity.of_content(raw.raw));
         let id = by_id.unwrap_or_else(|| identity.of_bytes(raw.raw));
         let bucket = time.filter(|time| *time >= EARLIEST).map_or(Bucket::UNTIMED, Bucket::of);
         let selected = self.selected.as_ref().and_then(|format| moment(format, times.get(1)));
         let time = time.unwrap_or(received);
         let selected = made.or(selected).unwrap_or(time);
-        let seen = Seen { key: EventKey { bucket, id }, time, selected, fault };
+        let seen = Seen { key: EventKey { bucket, id }, time, selected, fault, content };
         Event { seen, raw: raw.raw }
     }
 }

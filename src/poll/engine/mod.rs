@@ -31,7 +31,7 @@ use crate::api::request::{RequestSpec, Ticket};
 use crate::config::plan::{Schedule, Start};
 use crate::config::sweeps;
 use crate::config::{Plan, Secret};
-use crate::model::{Bucket, EventKey, Fault, Now, TimeRange, Timestamp};
+use crate::model::{Bucket, EventKey, Fault, Known, Now, TimeRange, Timestamp, Version};
 
 /// Kept beyond what any read can ask for: APIs and clocks are not exact.
 const MARGIN: Duration = Duration::from_secs(3_600);
@@ -128,6 +128,10 @@ pub struct Engine {
     last_live: Option<Duration>,
     slices: SliceLength,
     dedup: Dedup,
+    /// Events that the state holds without knowing what they said, and what they say.
+    adopted: Vec<Version>,
+    /// Events of which another version is about to be handed over.
+    unsure: Vec<EventKey>,
     newest: Option<Timestamp>,
     lateness: Lateness,
     stats: Stats,
@@ -241,6 +245,8 @@ impl Engine {
             last_live: None,
             slices: SliceLength::new(SLICE_FIRST, schedule.range_max),
             dedup,
+            adopted: Vec::new(),
+            unsure: Vec::new(),
             lateness: Lateness::default(),
             stats: Stats { window: schedule.window, ..Stats::default() },
             conditions: Conditions::default(),
@@ -275,18 +281,26 @@ impl Engine {
         std::mem::take(&mut self.marks)
     }
 
+    /// Events that changed, since the last call. Before these versions are handed over, the state must be told: after a
+    /// crash, none of them may be taken for the last that was handed over.
+    pub fn take_unsure(&mut self) -> Vec<EventKey> {
+        std::mem::take(&mut self.unsure)
+    }
+
     /// The reports since the last call, in order.
     pub fn take_reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)
     }
 
     /// What is to become durable when these marks and keys do.
-    pub fn commit(&mut self, marks: &[Mark], mut keys: Vec<EventKey>, now: Now) -> Commit {
-        keys.extend(marks.iter().filter_map(Mark::fetched));
+    pub fn commit(&mut self, marks: &[Mark], mut keys: Vec<Version>, now: Now) -> Commit {
+        self.dedup.settle(&mut keys);
+        keys.extend(marks.iter().filter_map(Mark::fetched).map(Version::from));
         let mut progress = self.durable.clone();
         marks.iter().for_each(|mark| progress.apply(mark));
         let expire_before = self.expire_before(&progress, now.wall);
-        Commit { keys, progress, expire_before }
+        let adopted = std::mem::take(&mut self.adopted);
+        Commit { keys, adopted, progress, expire_before }
     }
 
     /// The commit is durable; the state now holds `ids`.
@@ -311,8 +325,9 @@ impl Engine {
     /// handed over.
     pub fn kept(&self, pending: &HashSet<EventKey>) -> Kept {
         let fetched: HashSet<EventKey> = self.marks.iter().filter_map(Mark::fetched).collect();
-        let counts = |key: &EventKey| !pending.contains(key) && !fetched.contains(key);
-        Kept { progress: self.durable.clone(), keys: self.dedup.keys().filter(counts).collect() }
+        let counts = |key: EventKey| !pending.contains(&key) && !fetched.contains(&key);
+        let keys = self.dedup.versions().filter(|version| counts(version.key())).collect();
+        Kept { progress: self.durable.clone(), keys }
     }
 
     /// The state was lost, and has been begun anew.
@@ -394,7 +409,10 @@ impl Engine {
     }
 
     /// The keys among `keys` that the state must be asked for before the page can be judged.
-    pub fn lookups<'e>(&self, keys: impl Iterator<Item = &'e EventKey>) -> HashMap<EventKey, bool> {
-        keys.filter(|key| self.dedup.must_ask(**key)).map(|key| (*key, false)).collect()
+    pub fn lookups<'e>(
+        &self,
+        keys: impl Iterator<Item = &'e EventKey>,
+    ) -> HashMap<EventKey, Known> {
+        keys.filter(|key| self.dedup.must_ask(**key)).map(|key| (*key, Known::No)).collect()
     }
 }

@@ -9,7 +9,8 @@ use crate::api::definition::Paging;
 use crate::api::page::{Entry, Event, Failure, FailureKind};
 use crate::api::position;
 use crate::api::request::{self, Ticket};
-use crate::model::{Bucket, EventKey, Fault, Now, Seen, TimeRange, Timestamp};
+use crate::model::{Bucket, EventKey, Fault, Known, Now, Seen, TimeRange, Timestamp};
+use crate::poll::dedup::Verdict;
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::progress::Mark;
 use crate::poll::report::Report;
@@ -19,21 +20,24 @@ use crate::poll::walk::{Blob, Walk};
 /// So far off the range that was asked for, an event's time is worth a word.
 const FAR: Duration = Duration::from_secs(24 * 3_600);
 
+/// Known events whose content is to be noted with the next commit, at most. What is beyond is noted another time.
+const ADOPTED_MAX: usize = 1 << 16;
+
 impl Engine {
-    /// The page or the blob asked for is in. `known` answers [`Engine::lookups`]. Returns which events are new.
+    /// The page or the blob asked for is in. `known` answers [`Engine::lookups`]. Returns which events are to be handed over.
     pub fn page(
         &mut self,
         ticket: Ticket,
         events: &[Event<'_>],
         next: Option<&str>,
-        known: &HashMap<EventKey, bool>,
+        known: &HashMap<EventKey, Known>,
         now: Now,
     ) -> Vec<usize> {
         let Some(asked) = self.came_through(ticket) else { return Vec::new() };
-        let is_known = |key| known.get(&key).copied().unwrap_or(false);
+        let stored = |key| known.get(&key).copied().unwrap_or_default();
         let mut fresh = Vec::new();
         for (index, event) in events.iter().enumerate() {
-            if self.see(&asked, &event.seen, is_known(event.seen.key), now) {
+            if self.see(&asked, &event.seen, stored(event.seen.key), now) {
                 fresh.push(index);
             }
         }
@@ -56,14 +60,14 @@ impl Engine {
         ticket: Ticket,
         entries: &[Entry<'_>],
         next: Option<&str>,
-        known: &HashMap<EventKey, bool>,
+        known: &HashMap<EventKey, Known>,
         now: Now,
     ) {
         let Some(asked) = self.came_through(ticket) else { return };
         let mut blobs = Vec::new();
         for entry in entries {
             self.tally(&asked, entry.made);
-            let in_state = known.get(&entry.key).copied().unwrap_or(false);
+            let in_state = known.get(&entry.key).is_some_and(|known| *known != Known::No);
             if in_state || self.dedup.holds(entry.key) {
                 continue;
             }
@@ -151,8 +155,8 @@ impl Engine {
         }
     }
 
-    /// Judges one event; true if it is new.
-    fn see(&mut self, asked: &Asked, seen: &Seen, in_state: bool, now: Now) -> bool {
+    /// Judges one event; true if it is to be handed over: it is new, or it has changed.
+    fn see(&mut self, asked: &Asked, seen: &Seen, stored: Known, now: Now) -> bool {
         self.tally(asked, seen.selected);
         let timed = seen.key.bucket != Bucket::UNTIMED;
         if timed && let Some(job) = self.job(asked.lane, asked.job) {
@@ -161,7 +165,11 @@ impl Engine {
         if timed {
             self.newest = self.newest.max(Some(seen.time));
         }
-        if !self.dedup.is_new(seen.key, in_state) {
+        let verdict = self.dedup.judge(seen.version(), stored);
+        if verdict == Verdict::Adopted && self.adopted.len() < ADOPTED_MAX {
+            self.adopted.push(seen.version());
+        }
+        if matches!(verdict, Verdict::Same | Verdict::Adopted) {
             self.stats.duplicates += 1;
             return false;
         }
@@ -170,6 +178,11 @@ impl Engine {
         if let Some(fault) = fault {
             *self.faults.entry(fault).or_default() += 1;
             self.stats.rejected += 1;
+        }
+        // One that came before, and changed since, says nothing of how late events show.
+        if verdict == Verdict::Changed {
+            self.unsure.push(seen.key);
+            return true;
         }
         // What happened before the very first poll's reach no window has ever covered.
         let covered = timed && seen.selected >= self.progress.origin;

@@ -1,5 +1,7 @@
 //! Lints of the way from the input to the SIEM: storage, outputs, and what Fluent Bit's defaults lose.
 
+use in_lookback::config::Plan;
+use in_lookback::config::plan::DedupOn;
 use in_lookback::config::units;
 
 use super::Input;
@@ -16,6 +18,7 @@ pub(crate) fn lint(config: &Config, inputs: &[Input<'_>], findings: &mut Vec<Fin
     for input in inputs {
         storage(config, input, findings);
         routes(config, input, findings);
+        versions(config, input, findings);
     }
     let ours =
         |output: &&Section| inputs.iter().any(|input| tags(input).any(|tag| takes(output, tag)));
@@ -71,6 +74,26 @@ fn routes(config: &Config, input: &Input<'_>, findings: &mut Vec<Finding>) {
         let problem = format!("no output takes the tag '{tag}': nobody hears of trouble");
         let mend = format!("give an output `match: '{tag}'`");
         findings.push(Finding::new(Severity::Warning, input.place_of("health_tag"), problem, mend));
+    }
+}
+
+/// A changed record has the id of what it was before.
+fn versions(config: &Config, input: &Input<'_>, findings: &mut Vec<Finding>) {
+    let by_content = |plan: &Plan| plan.dedup_on == DedupOn::Content;
+    if !input.plan.as_ref().is_ok_and(by_content) {
+        return;
+    }
+    for output in config.outputs.iter().filter(|output| takes(output, &input.tag)) {
+        let operation = output.get("write_operation").unwrap_or("create");
+        if output.get("id_key").is_some() && operation.eq_ignore_ascii_case("create") {
+            let problem = format!(
+                "output {}: write_operation is create: what dedup_on: content brings again, changed, is turned away, since its id is there",
+                output.plugin
+            );
+            let mend = "set write_operation: index, or dedup_on: id";
+            let place = place_of(output, "write_operation");
+            findings.push(Finding::new(Severity::Loss, place, problem, mend));
+        }
     }
 }
 

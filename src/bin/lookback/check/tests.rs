@@ -76,6 +76,24 @@ fn a_good_configuration_has_no_findings_in_either_format() {
 }
 
 #[test]
+fn an_output_that_turns_changed_records_away_is_found() {
+    let by_content = GOOD.replace("      api:", "      dedup_on: content\n      api:");
+    let output = |rest: &str| {
+        let es = format!("{{name: es, match: 'entra.*', retry_limit: no_limits{rest}}}");
+        let text = by_content.replace("{name: tcp, match: 'entra.*', retry_limit: no_limits}", &es);
+        linted("a.yaml", &text)
+    };
+    for fine in ["", ", id_key: id, write_operation: index"] {
+        assert_eq!(output(fine), vec![]);
+    }
+    for lossy in [", id_key: id", ", id_key: id, write_operation: create"] {
+        let found = output(lossy);
+        assert!(found.len() == 1 && found[0].severity == Severity::Loss, "{found:#?}");
+        assert!(found[0].problem.contains("dedup_on: content"), "{found:#?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_found_with_its_line_and_the_mend() {
     use Severity::{Error, Loss, Warning};
 
@@ -84,7 +102,8 @@ fn what_is_wrong_is_found_with_its_line_and_the_mend() {
     for (from, to, severity, line, problem, mend) in [
         (input, with("intervall: 5m").as_str(), Error, 14, "'intervall'", "write 'interval'"),
         (input, &with("xyzzy: 1"), Error, 14, "'xyzzy'", "remove it"),
-        (input, &with("dedup_on: content"), Error, 14, "'dedup_on'", "remove it"),
+        (input, &with("node: here"), Error, 14, "'node'", "remove it"),
+        (input, &with("dedup_on: bytes"), Error, 14, "found 'bytes'", "expected id or content"),
         (input, &with("tenant: other"), Error, 14, "set before", "remove one"),
         (input, &with("window: 2m"), Error, 14, "not longer than interval", "raise window"),
         (input, &with("window: 5m"), Warning, 14, "hardly longer", "raise window to 6m"),

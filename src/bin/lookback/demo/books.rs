@@ -152,6 +152,7 @@ mod tests {
 
     fn truth(id: &str, seconds: i64, late: i64) -> Truth {
         Truth {
+            changes: Vec::new(),
             id: id.into(),
             time: at(seconds),
             visible_at: at(seconds + late),

@@ -79,6 +79,13 @@ struct FeedArgs {
     /// A span, as 90s@60s (90 s long, 60 s after the start), in which nothing new shows; repeatable
     #[arg(long, value_name = "SPAN")]
     delivery_outage: Vec<Span>,
+    /// The share of events whose riskState changes after they showed, some of them several times; --truth says when, as
+    /// changes
+    #[arg(long, default_value = "0", value_name = "P", value_parser = parse_probability)]
+    changing: f64,
+    /// How long after it showed, or last changed, such an event changes; written as --lateness is
+    #[arg(long, default_value = "uniform:1m-10m", value_name = "DISTRIBUTION")]
+    change_after: Lateness,
     /// About how long a record is
     #[arg(long, default_value_t = 1200, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     event_bytes: u32,
@@ -259,6 +266,8 @@ impl SimulateArgs {
                 count: feed.count,
                 lateness: feed.lateness,
                 delivery_outages: feed.delivery_outage,
+                changing: feed.changing,
+                change_after: feed.change_after,
             },
             truth,
             access_log,

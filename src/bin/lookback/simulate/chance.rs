@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     BlobOrder,
     /// Whether a bounded query misses an event.
     Missed,
+    /// Whether, how often and when an event changes.
+    Changes,
 }
 
 /// The random numbers of one place and purpose.

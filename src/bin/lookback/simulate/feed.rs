@@ -32,6 +32,10 @@ pub(crate) struct FeedOptions {
     pub(crate) lateness: Lateness,
     /// Spans in which nothing new shows until they end.
     pub(crate) delivery_outages: Vec<Span>,
+    /// The share of events that change after they first showed, some of them several times.
+    pub(crate) changing: f64,
+    /// How long after it showed, or last changed, such an event changes.
+    pub(crate) change_after: Lateness,
 }
 
 impl Default for FeedOptions {
@@ -44,6 +48,8 @@ impl Default for FeedOptions {
             count: None,
             lateness: Lateness::default(),
             delivery_outages: Vec::new(),
+            changing: 0.0,
+            change_after: "uniform:1m-10m".parse().expect("a distribution"),
         }
     }
 }
@@ -122,6 +128,27 @@ impl Feed {
         Event { number, happened, visible_at: self.delivered(shows) }
     }
 
+    /// When event number `number` changes.
+    pub(crate) fn changes(&self, number: u64) -> Vec<Timestamp> {
+        let mut rng = draws(self.options.seed, number, Purpose::Changes);
+        if rng.f64() >= self.options.changing {
+            return Vec::new();
+        }
+        let times = [1, 1, 2, CHANGES_MAX][rng.usize(..4)];
+        let after = &self.options.change_after;
+        let next = |before: &Timestamp| Some(later(*before, after.sample(&mut rng)));
+        let shown = self.event(number).visible_at;
+        std::iter::successors(Some(shown), next).skip(1).take(times).collect()
+    }
+
+    /// How often event number `number` has changed by `at`.
+    pub(crate) fn revision(&self, number: u64, at: Timestamp) -> usize {
+        if self.options.changing == 0.0 {
+            return 0;
+        }
+        self.changes(number).into_iter().filter(|change| *change <= at).count()
+    }
+
     /// The id of event number `number`.
     pub(crate) fn id(&self, number: u64) -> String {
         guid(&mut draws(self.options.seed, number, Purpose::Id))
@@ -177,6 +204,9 @@ impl Feed {
         })
     }
 }
+
+/// So often an event changes at most.
+pub(crate) const CHANGES_MAX: usize = 3;
 
 const TICKS_PER_SECOND: f64 = 1e7;
 const TICK_NANOS: i64 = 100;
@@ -266,6 +296,21 @@ mod tests {
         assert_eq!(feed.generated(after(1000)), 7);
         let none = super::tests::feed(FeedOptions { rate: 0.0, ..Default::default() });
         assert_eq!(none.generated(after(1000)), 0);
+    }
+
+    #[test]
+    fn the_share_that_changes_does_so_after_it_has_shown_and_in_order() {
+        let feed = feed(FeedOptions { changing: 0.3, ..Default::default() });
+        let changing = (0..2_000).filter(|number| !feed.changes(*number).is_empty());
+        assert!((500..700).contains(&changing.count()));
+        for number in 0..2_000 {
+            let changes = feed.changes(number);
+            assert!(changes.len() <= CHANGES_MAX && changes.is_sorted());
+            assert!(changes.first().is_none_or(|at| *at > feed.event(number).visible_at));
+            let last = changes.last().copied().unwrap_or(start());
+            assert_eq!(feed.revision(number, last), changes.len());
+            assert_eq!(feed.revision(number, feed.event(number).visible_at), 0);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::{
     api::Api,
-    feed::{Event, Feed},
+    feed::{CHANGES_MAX, Event, Feed},
 };
 
 mod acme;
@@ -15,17 +15,34 @@ mod okta;
 mod people;
 mod sign_in;
 
-/// Appends `event` to `out`, padded to about `bytes`.
-pub(crate) fn write_record(out: &mut String, feed: &Feed, event: &Event, api: Api, bytes: usize) {
+/// What an event says of itself that changes, by how often it has changed. It may return to what it said before.
+pub(crate) const STATES: [&str; CHANGES_MAX + 1] = ["none", "atRisk", "remediated", "atRisk"];
+
+/// Appends `event` to `out`, padded to about `bytes`, as it is after `revision` changes.
+pub(crate) fn write_record(
+    out: &mut String,
+    feed: &Feed,
+    event: &Event,
+    revision: usize,
+    api: Api,
+    bytes: usize,
+) {
     let until = out.len() + bytes;
     // Writing to a string cannot fail.
-    let _ = write_all(out, feed, event, api, until);
+    let _ = write_all(out, feed, event, STATES[revision.min(CHANGES_MAX)], api, until);
 }
 
-fn write_all(out: &mut String, feed: &Feed, event: &Event, api: Api, until: usize) -> fmt::Result {
+fn write_all(
+    out: &mut String,
+    feed: &Feed,
+    event: &Event,
+    state: &str,
+    api: Api,
+    until: usize,
+) -> fmt::Result {
     match api {
         Api::Graph | Api::GraphBeta | Api::Aad => {
-            sign_in::write_fields(out, feed, event, api)?;
+            sign_in::write_fields(out, feed, event, state, api)?;
             out.push_str(r#","appliedConditionalAccessPolicies":["#);
             sign_in::write_policies(out, feed.seed(), event.number, until.saturating_sub(2));
             out.push_str("]}");
@@ -38,6 +55,9 @@ fn write_all(out: &mut String, feed: &Feed, event: &Event, api: Api, until: usiz
         Api::Okta => okta::write_fields(out, feed, event)?,
         Api::Github => github::write_fields(out, feed, event)?,
         Api::Acme => acme::write_fields(out, feed, event)?,
+    }
+    if state != STATES[0] {
+        write!(out, r#","riskState":"{state}""#)?;
     }
     write_padding(out, api, until)
 }
@@ -74,7 +94,7 @@ mod tests {
     fn record(api: Api, number: u64, bytes: usize) -> String {
         let feed = feed();
         let mut out = String::new();
-        write_record(&mut out, &feed, &feed.event(number), api, bytes);
+        write_record(&mut out, &feed, &feed.event(number), 0, api, bytes);
         out
     }
 
@@ -103,6 +123,20 @@ mod tests {
             // Past 9999 chunks of padding, and with none.
             serde_json::from_str::<serde_json::Value>(&record(api, 6, 700_000)).unwrap();
             serde_json::from_str::<serde_json::Value>(&record(api, 6, 0)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_change_shows_in_the_state_of_every_api() {
+        let feed = feed();
+        for api in Api::ALL {
+            let states = [0, 1, 2, 3].map(|revision| {
+                let mut out = String::new();
+                write_record(&mut out, &feed, &feed.event(5), revision, api, 1500);
+                let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+                value["riskState"].as_str().unwrap_or("none").to_owned()
+            });
+            assert_eq!(states, STATES, "{api:?}");
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Truth {
     pub(crate) sign_in_type: &'static str,
     /// What the activity feed finds it under.
     pub(crate) content_type: &'static str,
+    /// When it changes after that.
+    pub(crate) changes: Vec<Timestamp>,
 }
 
 /// The events of these numbers.
@@ -41,19 +43,25 @@ pub(crate) fn truth(feed: &Feed, numbers: Range<u64>) -> impl Iterator<Item = Tr
             visible_at: event.visible_at,
             sign_in_type: sign_in_type(number),
             content_type: CONTENT_TYPES[content_type(number)],
+            changes: feed.changes(number),
         }
     })
 }
 
 /// Appends one event as a line of JSON.
 pub(crate) fn write_line(out: &mut String, truth: &Truth, api: Api) {
-    let Truth { id, time, visible_at, sign_in_type, content_type } = truth;
+    let Truth { id, time, visible_at, sign_in_type, content_type, changes } = truth;
     // Writing to a string cannot fail.
-    let _ = writeln!(
+    let _ = write!(
         out,
-        r#"{{"id":"{id}","time":"{time:.7}","visible_at":"{visible_at:.9}","api":"{}","sign_in_type":"{sign_in_type}","content_type":"{content_type}"}}"#,
+        r#"{{"id":"{id}","time":"{time:.7}","visible_at":"{visible_at:.9}","api":"{}","sign_in_type":"{sign_in_type}","content_type":"{content_type}""#,
         api.name()
     );
+    if !changes.is_empty() {
+        let changes: Vec<String> = changes.iter().map(|at| format!("{at:.9}")).collect();
+        let _ = write!(out, r#","changes":["{}"]"#, changes.join(r#"",""#));
+    }
+    out.push_str("}\n");
 }
 
 /// A file to which the truth is appended as it comes about.

@@ -89,6 +89,8 @@ pub(crate) struct World {
     /// The blobs that were answered whole, by type and slot.
     fetched: HashSet<(usize, i64)>,
     allowance: Allowance,
+    /// Events are shown as they are at this moment.
+    as_of: Timestamp,
 }
 
 impl World {
@@ -115,11 +117,13 @@ impl World {
             subscribed: Default::default(),
             fetched: HashSet::new(),
             allowance: Allowance::default(),
+            as_of: start,
         }
     }
 
     /// Answers a request to an API.
     pub(crate) fn listing(&mut self, api: Api, ask: &Ask, now: Timestamp) -> Reply {
+        self.as_of = now;
         if self.api_hold.is_broken_at(now) {
             self.stats.requests_during_retry_after += 1;
         }
@@ -333,7 +337,8 @@ impl World {
             if index > 0 {
                 out.push(between);
             }
-            write_record(&mut out, &self.feed, event, api, bytes);
+            let revision = self.feed.revision(event.number, self.as_of);
+            write_record(&mut out, &self.feed, event, revision, api, bytes);
         }
         out
     }

@@ -13,7 +13,13 @@ use super::{
 };
 
 /// Writes the fields of a sign-in, all but the policies.
-pub(super) fn write_fields(out: &mut String, feed: &Feed, event: &Event, api: Api) -> fmt::Result {
+pub(super) fn write_fields(
+    out: &mut String,
+    feed: &Feed,
+    event: &Event,
+    state: &str,
+    api: Api,
+) -> fmt::Result {
     let rng = &mut draws(feed.seed(), event.number, Purpose::Fields);
     let person = someone(feed.seed(), rng);
     let app = rng.usize(..APPS.len());
@@ -46,7 +52,7 @@ pub(super) fn write_fields(out: &mut String, feed: &Feed, event: &Event, api: Ap
     )?;
     write!(
         out,
-        r#","conditionalAccessStatus":"{}","isInteractive":{interactive},"riskDetail":"none","riskLevelAggregated":"none","riskLevelDuringSignIn":"none","riskState":"none","riskEventTypes_v2":[],"resourceDisplayName":"Microsoft Graph","resourceId":"00000003-0000-0000-c000-000000000000""#,
+        r#","conditionalAccessStatus":"{}","isInteractive":{interactive},"riskDetail":"none","riskLevelAggregated":"none","riskLevelDuringSignIn":"none","riskState":"{state}","riskEventTypes_v2":[],"resourceDisplayName":"Microsoft Graph","resourceId":"00000003-0000-0000-c000-000000000000""#,
         if code == 53003 { "failure" } else { ["success", "notApplied"][rng.usize(..2)] },
     )?;
     write!(

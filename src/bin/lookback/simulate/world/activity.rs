@@ -137,6 +137,8 @@ impl World {
         let numbers = self.blobs.events(kind, slot).filter(|_| kept).ok_or_else(gone)?;
         self.stats.blobs_fetched_again += u64::from(self.fetched.contains(&(kind, slot)));
         let prone = Prone { follows: true, blob: true, ..Prone::default() };
+        // What is in a blob stays as it is.
+        self.as_of = blob.created;
         let reply = self.served(API, prone, now, |world, _| {
             let events: Vec<_> = numbers.iter().map(|number| world.feed.event(*number)).collect();
             let body = format!("[{}]", world.records(API, &events, ','));
