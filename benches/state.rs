@@ -7,6 +7,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use in_lookback::model::{Bucket, EventKey, IdHash, Timestamp};
 use in_lookback::poll::Progress;
 use in_lookback::poll::dedup::Dedup;
+use in_lookback::poll::ledger::Ledger;
 use in_lookback::poll::progress::Commit;
 use in_lookback::state::{State, sqlite};
 
@@ -24,7 +25,7 @@ fn progress() -> Progress {
 }
 
 fn commit(keys: Vec<EventKey>) -> Commit {
-    Commit { keys, progress: progress(), expire_before: Bucket(0) }
+    Commit { keys, progress: progress(), expire_before: Bucket(0), ledger: Ledger::default() }
 }
 
 fn in_memory(criterion: &mut Criterion) {

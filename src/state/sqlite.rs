@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::lock::{SourceLock, identity};
 use super::rescue::{carry, last_written, replace, told};
 use super::turn::Turn;
-use super::{Opened, Renewed, State, StateError, Trouble, schema};
+use super::{Opened, Renewed, State, StateError, Trouble, hours, schema};
 use crate::model::{Bucket, EventKey, IdHash, Timestamp};
 use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
@@ -271,6 +271,7 @@ impl State for SqliteState {
         if updated == 0 {
             return Err(rusqlite::Error::QueryReturnedNoRows.into());
         }
+        hours::add(&transaction, self.source, &commit.ledger)?;
         transaction.commit()?;
         self.ids = ids;
         Ok(ids)
@@ -304,6 +305,7 @@ impl State for SqliteState {
             return Ok(Renewed { what, same_key });
         }
         let carried = carry(&self.connection, self.source, &mut next.connection, source, go_on)?;
+        hours::carry(&self.connection, self.source, &next.connection, source);
         (self.source, self.ids, self.identity) = (source, carried.ids, next.identity);
         self.connection = next.connection;
         Ok(Renewed { what: told(error, next.aside.as_deref(), Ok(carried)), same_key })
@@ -325,6 +327,7 @@ fn expire(connection: &Connection, source: i64, before: Bucket) -> Result<u64, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::poll::ledger::Ledger;
 
     const NOW: Timestamp = Timestamp::from_secs(7_000);
 
@@ -354,7 +357,7 @@ mod tests {
 
     fn commit(keys: Vec<EventKey>, expire_before: i64) -> Commit {
         let progress = Progress { live_until: Some(Timestamp::from_secs(9)), ..progress() };
-        Commit { keys, progress, expire_before: Bucket(expire_before) }
+        Commit { keys, progress, expire_before: Bucket(expire_before), ledger: Ledger::default() }
     }
 
     fn kept(keys: Vec<EventKey>) -> Kept {

@@ -19,6 +19,9 @@ use crate::poll::walk::{Blob, Walk};
 /// So far off the range that was asked for, an event's time is worth a word.
 const FAR: Duration = Duration::from_secs(24 * 3_600);
 
+/// Late events that wait for their commit and are known as such, at most; the ledger counts others as records only.
+const LATE_MAX: usize = 1 << 18;
+
 impl Engine {
     /// The page or the blob asked for is in. `known` answers [`Engine::lookups`]. Returns which events are new.
     pub fn page(
@@ -163,6 +166,7 @@ impl Engine {
         }
         if !self.dedup.is_new(seen.key, in_state) {
             self.stats.duplicates += 1;
+            self.ledger.duplicate(seen.key.bucket, now.wall);
             return false;
         }
         self.stats.records += 1;
@@ -188,6 +192,9 @@ impl Engine {
             job.tally.late += 1;
             job.tally.latest_by = job.tally.latest_by.max(missed_by);
             self.stats.late += 1;
+            if self.late.len() < LATE_MAX {
+                self.late.insert(seen.key);
+            }
         }
         true
     }
