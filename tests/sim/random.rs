@@ -198,6 +198,7 @@ fn check(style: Style, seed: u64) {
         style == Style::Blobs && gaps.contains(&&Field::Text(moment(event.selected).to_string()))
     };
     outcome.ledger.check(&events, |event| required(event) && !reported(event));
+    outcome.ledger.check_books(&outcome.books, &outcome.progress);
     drop(naming);
 }
 
