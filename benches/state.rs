@@ -9,6 +9,7 @@ use in_lookback::config::plan::DedupOn;
 use in_lookback::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
 use in_lookback::poll::Progress;
 use in_lookback::poll::dedup::{Dedup, Verdict};
+use in_lookback::poll::ledger::Ledger;
 use in_lookback::poll::progress::Commit;
 use in_lookback::state::{State, sqlite};
 
@@ -34,7 +35,8 @@ fn version(index: u64, on: DedupOn) -> Version {
 }
 
 fn commit(keys: Vec<Version>) -> Commit {
-    Commit { keys, adopted: Vec::new(), progress: progress(), expire_before: Bucket(0) }
+    let (adopted, ledger) = (Vec::new(), Ledger::default());
+    Commit { keys, adopted, progress: progress(), expire_before: Bucket(0), ledger }
 }
 
 fn in_memory(criterion: &mut Criterion) {

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("poll", &["api", "config", "model"]),
     ("encode", &["json", "model", "poll::report"]),
     ("handoff", &["model", "poll::Mark"]),
-    ("state", &["model", "poll::progress"]),
+    ("state", &["model", "poll::ledger", "poll::progress"]),
     ("auth", &["api", "config", "json", "model", "poll::tokens"]),
     ("http", &["api", "config", "inflate"]),
     (

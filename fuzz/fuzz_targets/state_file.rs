@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 use in_lookback::model::{Bucket, EventKey, IdHash, Timestamp};
 use in_lookback::poll::Progress;
+use in_lookback::poll::ledger::Ledger;
 use in_lookback::poll::progress::Commit;
 use in_lookback::state::sqlite::{self, SqliteState};
 use in_lookback::state::{Opened, State, StateError};
@@ -110,7 +111,7 @@ fn progress() -> Progress {
 }
 
 fn commit(keys: Vec<EventKey>) -> Commit {
-    Commit { keys, progress: progress(), expire_before: Bucket(0) }
+    Commit { keys, progress: progress(), expire_before: Bucket(0), ledger: Ledger::default() }
 }
 
 fn key(bucket: i64, id: u128) -> EventKey {

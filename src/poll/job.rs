@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use super::coverage::Reading;
 use super::ranges;
 use super::walk::Walk;
 use crate::model::{Now, TimeRange, Timestamp};
+
+/// A blob that could not be had leaves so much of its time unread.
+const LOST: Duration = Duration::from_secs(1);
+
+/// So many ranges of a slice are told apart that could not be had; beyond, what lies between the nearest counts as well.
+const LOST_MAX: usize = 64;
 
 /// What a job is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +57,10 @@ pub struct Job {
     pub tells_lateness: bool,
     /// What it has seen.
     pub tally: Tally,
+    /// What it has read.
+    pub reading: Reading,
+    /// What of the slice under way could not be had; disjoint, oldest first.
+    pub lost: Vec<TimeRange>,
 }
 
 /// What a job has seen.
@@ -83,17 +94,32 @@ impl Job {
             hole: None,
             tells_lateness: true,
             tally: Tally::default(),
+            reading: Reading::new(began.wall),
+            lost: Vec::new(),
         }
     }
 
-    /// The walk under way, or one over the next slice of at most `length`, once for each of so many
-    /// parts; nothing if all is read.
-    pub fn walk(&mut self, length: Duration, parts: usize, first_part: usize) -> Option<&mut Walk> {
+    /// The walk under way, or one over the next slice of at most `length` that begins `now`, once for each of so
+    /// many parts; nothing if all is read.
+    pub fn walk(
+        &mut self,
+        length: Duration,
+        parts: usize,
+        first_part: usize,
+        now: Timestamp,
+    ) -> Option<&mut Walk> {
         if self.walk.is_none() {
             let slice = ranges::cut(&mut self.unread, length);
+            self.reading.begin(now);
             self.walk = slice.map(|slice| Walk::new(slice, parts, first_part));
         }
         self.walk.as_mut()
+    }
+
+    /// The blob made at that moment could not be had.
+    pub fn lose(&mut self, made: Timestamp) {
+        ranges::insert(&mut self.lost, TimeRange::new(made, made + LOST));
+        ranges::join_nearest(&mut self.lost, LOST_MAX);
     }
 
     /// Whether nothing has been read yet.

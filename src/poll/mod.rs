@@ -3,11 +3,13 @@
 
 pub mod backoff;
 pub mod condition;
+pub mod coverage;
 pub mod dedup;
 pub mod engine;
 mod id_set;
 pub mod job;
 pub mod lateness;
+pub mod ledger;
 pub mod planner;
 pub mod progress;
 pub mod ranges;

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ledger::{Covered, Ledger};
 use super::ranges;
 use crate::model::{Bucket, EventKey, TimeRange, Timestamp, Version};
 
 /// Holes at most: the state is written with every commit. Beyond, the nearest are read as one.
 const HOLES_MAX: usize = 256;
+
+/// Gaps at most, likewise: what lies between two of them then counts as missing as well.
+const GAPS_MAX: usize = 64;
 
 /// What lies further in the future than clocks are adjusted by was written by a wrong clock.
 pub const AHEAD_MAX: Duration = Duration::from_secs(60);
@@ -30,6 +34,12 @@ pub struct Progress {
     /// Where an endless link goes on.
     #[serde(default)]
     pub follow: Option<String>,
+    /// Ranges that could not be had, and have not been read since; disjoint, oldest first.
+    #[serde(default)]
+    pub gaps: Vec<TimeRange>,
+    /// From here on the ledger tells what was read; nothing if it has not begun.
+    #[serde(default)]
+    pub ledger_from: Option<Timestamp>,
 }
 
 /// How far one sweep has come.
@@ -92,6 +102,17 @@ pub enum Mark {
     Follow(Option<String>),
     /// A blob is read: it need not be fetched again.
     Fetched(EventKey),
+    /// A range could not be had, as was found at that moment.
+    Gap {
+        /// The range.
+        range: TimeRange,
+        /// When that was found.
+        at: Timestamp,
+    },
+    /// A range has been read in which something could once not be had.
+    Mended(TimeRange),
+    /// Hours have been read completely.
+    Covered(Vec<Covered>),
 }
 
 impl Mark {
@@ -114,6 +135,8 @@ impl Progress {
             sweeps: Vec::new(),
             newest: None,
             follow: None,
+            gaps: Vec::new(),
+            ledger_from: Some(origin),
         }
     }
 
@@ -121,7 +144,7 @@ impl Progress {
     /// clock was ahead, or is behind now. Whoever reads by it sees to that.
     pub fn contradiction(&self) -> Option<&'static str> {
         let unread = self.sweeps.iter().flat_map(|sweep| &sweep.unread);
-        let mut ranges = self.holes.iter().chain(unread);
+        let mut ranges = self.holes.iter().chain(&self.gaps).chain(unread);
         ranges.any(|range| range.from > range.to).then_some("a range ends before it begins")
     }
 
@@ -140,7 +163,12 @@ impl Progress {
                 self.sweeps.push(progress.clone());
             }
             Mark::Follow(position) => self.follow.clone_from(position),
-            Mark::Fetched(_) => {}
+            Mark::Gap { range, .. } => {
+                ranges::insert(&mut self.gaps, *range);
+                ranges::join_nearest(&mut self.gaps, GAPS_MAX);
+            }
+            Mark::Mended(range) => ranges::remove(&mut self.gaps, *range),
+            Mark::Fetched(_) | Mark::Covered(_) => {}
         }
     }
 
@@ -172,6 +200,8 @@ pub struct Commit {
     pub progress: Progress,
     /// Ids in buckets before this one can be dropped: no future read returns them.
     pub expire_before: Bucket,
+    /// What is to be added to the ledger.
+    pub ledger: Ledger,
 }
 
 #[cfg(test)]

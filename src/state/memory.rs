@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Renewed, State, StateError};
 use crate::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
+use crate::poll::ledger::Ledger;
 use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
 /// Ids and progress of one source.
@@ -12,6 +13,8 @@ pub struct MemoryState {
     ids: BTreeMap<EventKey, Option<Content>>,
     /// The progress of the last commit.
     progress: Option<Progress>,
+    /// The ledger; its page is never the one that is damaged.
+    pub ledger: Ledger,
     /// What is wrong with it until it is renewed or opened again.
     damage: Option<Loss>,
     /// While set, nothing can be read or written.
@@ -117,6 +120,7 @@ impl State for MemoryState {
         let old = std::mem::replace(&mut self.ids, kept);
         self.ids.extend(old.range(..first_of(Bucket(i64::MIN + 1))).map(|(key, it)| (*key, *it)));
         self.progress = Some(commit.progress.clone());
+        self.ledger.merge(&commit.ledger);
         Ok(self.ids.len() as u64)
     }
 

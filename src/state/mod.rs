@@ -1,6 +1,8 @@
 //! What survives a restart: ids and progress. Stores and finds; decides nothing.
 
+mod hours;
 pub mod lock;
+pub mod look;
 pub mod memory;
 mod rescue;
 mod schema;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::lock::beside;
 use super::sqlite::{row_of, version_of};
-use super::{StateError, schema};
+use super::{StateError, hours, schema};
 use crate::model::{Timestamp, Version};
 use crate::poll::progress::Loss;
 
@@ -98,6 +98,7 @@ fn rescue(
     }
     let mut all = Carried { ids: 0, whole: true };
     for (id, source) in sources {
+        hours::carry(&old, id, &new, source);
         let carried = carry(&old, id, &mut new, source, go_on)?;
         all = Carried { ids: all.ids + carried.ids, whole: all.whole && carried.whole };
         if !go_on() {

@@ -17,7 +17,7 @@ const BUSY: Duration = Duration::from_millis(1_000);
 
 /// The steps from each version of the format to the next. An empty file is version 0. A step that was
 /// ever released is never changed: files out there have taken it.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
@@ -34,6 +34,21 @@ const STEPS: &[&str] = &[
         bucket INTEGER NOT NULL,
         id BLOB NOT NULL,
         PRIMARY KEY (source, bucket, id)
+    ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE hours (
+        source INTEGER NOT NULL,
+        hour INTEGER NOT NULL,
+        records INTEGER NOT NULL,
+        duplicates INTEGER NOT NULL,
+        late INTEGER NOT NULL,
+        first_at INTEGER,
+        first_kind TEXT,
+        last_at INTEGER,
+        last_kind TEXT,
+        gap_at INTEGER,
+        PRIMARY KEY (source, hour)
     ) WITHOUT ROWID;
 ",
     // A hash of what the event last said; null where that was never noted.
@@ -92,14 +107,30 @@ fn at_first(path: &Path, error: rusqlite::Error) -> StateError {
 /// Takes the steps that a file lacks; the caller's transaction makes it all of them or none.
 fn migrate(connection: &Connection, steps: &[&str]) -> Result<(), StateError> {
     let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let missing = usize::try_from(found).ok().and_then(|found| steps.get(found..));
-    let missing = missing.ok_or(StateError::Newer { found, known })?;
+    let missing = missing(connection, steps)?;
     missing.iter().try_for_each(|step| connection.execute_batch(step))?;
     if !missing.is_empty() {
         connection.pragma_update(None, "user_version", known)?;
     }
     Ok(())
+}
+
+/// The steps that a file lacks.
+fn missing<'s>(connection: &Connection, steps: &'s [&'s str]) -> Result<&'s [&'s str], StateError> {
+    let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let missing = usize::try_from(found).ok().and_then(|found| steps.get(found..));
+    missing.ok_or(StateError::Newer { found, known })
+}
+
+/// Whether a file is of a version that is known here, the present one or an older one, and has a ledger yet.
+pub(super) fn has_ledger(connection: &Connection) -> Result<bool, StateError> {
+    let has = |table: &str| {
+        let query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        connection.prepare(query)?.exists([table])
+    };
+    missing(connection, STEPS)?;
+    if has("sources")? { Ok(has("hours")?) } else { Err(StateError::Foreign) }
 }
 
 /// The key that ids are hashed with: random, made by SQLite when the file is, so that nobody who
@@ -242,6 +273,7 @@ mod tests {
         let said = "SELECT content FROM ids WHERE source = 1 AND bucket = 2";
         let said: Option<i64> = connection.query_row(said, [], |row| row.get(0)).unwrap();
         assert_eq!(said, None, "nobody knows what it said");
+        assert!(has_ledger(&connection).unwrap(), "from now on");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::lock::{SourceLock, identity};
 use super::rescue::{carry, last_written, replace, told};
 use super::turn::Turn;
-use super::{Opened, Renewed, State, StateError, Trouble, schema};
+use super::{Opened, Renewed, State, StateError, Trouble, hours, schema};
 use crate::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
 use crate::poll::progress::{Beginning, Commit, Kept, Loss, Progress};
 
@@ -318,6 +318,7 @@ impl State for SqliteState {
         if updated == 0 {
             return Err(rusqlite::Error::QueryReturnedNoRows.into());
         }
+        hours::add(&transaction, self.source, &commit.ledger)?;
         transaction.commit()?;
         self.ids = ids;
         Ok(ids)
@@ -351,6 +352,7 @@ impl State for SqliteState {
             return Ok(Renewed { what, same_key });
         }
         let carried = carry(&self.connection, self.source, &mut next.connection, source, go_on)?;
+        hours::carry(&self.connection, self.source, &next.connection, source);
         (self.source, self.ids, self.identity) = (source, carried.ids, next.identity);
         self.connection = next.connection;
         Ok(Renewed { what: told(error, next.aside.as_deref(), Ok(carried)), same_key })
@@ -372,6 +374,7 @@ fn expire(connection: &Connection, source: i64, before: Bucket) -> Result<u64, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::poll::ledger::Ledger;
 
     const NOW: Timestamp = Timestamp::from_secs(7_000);
 
@@ -401,7 +404,8 @@ mod tests {
 
     fn commit(keys: Vec<Version>, expire_before: i64) -> Commit {
         let progress = Progress { live_until: Some(Timestamp::from_secs(9)), ..progress() };
-        Commit { keys, adopted: Vec::new(), progress, expire_before: Bucket(expire_before) }
+        let (adopted, ledger) = (Vec::new(), Ledger::default());
+        Commit { keys, adopted, progress, expire_before: Bucket(expire_before), ledger }
     }
 
     fn kept(keys: Vec<Version>) -> Kept {

@@ -313,7 +313,7 @@ impl Run {
             Some(records) => self.shared.handoff().settle_stored(records),
             None => self.shared.handoff().settle_surely_stored(now.mono),
         };
-        if !settled.is_empty() {
+        if !settled.is_empty() || self.engine.has_counted() {
             self.unsaved = Some(self.engine.commit(&settled.marks, settled.keys, now));
             self.save();
         }

@@ -1,11 +1,14 @@
 //! The oracle: who was stored how often, and how often each may have been.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use in_lookback::config::Plan;
 use in_lookback::model::{Content, EventKey, Version};
+use in_lookback::poll::Progress;
+use in_lookback::poll::ledger::{self, Hour, Read};
 
-use crate::clock::SECOND;
+use crate::clock::{SECOND, moment, time};
 use crate::event::{self, Happening, Says};
 
 /// Commits run on a grain of a second.
@@ -41,11 +44,32 @@ pub(crate) struct Ledger {
     /// Since when nothing has stood in the way of a commit: no pause, no broken state.
     pub(crate) free_since: Duration,
     commit_delay: Duration,
+    /// For so long an event that has happened can show up and still be seen by a live poll.
+    live_for: Duration,
+    /// Whether the clock is right: else nobody can say what was shown when it said so.
+    clock_is_right: bool,
+    /// Commits of events, by the hour in which they happened.
+    commits: BTreeMap<Hour, u64>,
+    /// Events by the hour that they are selected by.
+    by_hour: BTreeMap<Hour, Vec<usize>>,
+    /// Hours that were said to be read completely.
+    claims: usize,
 }
 
 impl Ledger {
-    pub(crate) fn new(events: usize, commit_delay: Duration) -> Self {
-        Self { entries: vec![Entry::default(); events], commit_delay, ..Self::default() }
+    pub(crate) fn new(events: &[Happening], plan: &Plan, clock_is_right: bool) -> Self {
+        let mut by_hour = BTreeMap::<Hour, Vec<usize>>::new();
+        for (index, event) in events.iter().enumerate() {
+            by_hour.entry(Hour::of(moment(event.selected))).or_default().push(index);
+        }
+        Self {
+            entries: vec![Entry::default(); events.len()],
+            by_hour,
+            commit_delay: plan.commit_delay,
+            live_for: plan.schedule.window - plan.schedule.interval,
+            clock_is_right,
+            ..Self::default()
+        }
     }
 
     /// The collector was shown an event.
@@ -84,6 +108,52 @@ impl Ledger {
                 self.open.remove(&index);
             }
             self.entries[index].committed = true;
+        }
+        for version in versions.iter().filter(|version| event::index(&version.key()).is_some()) {
+            *self.commits.entry(Hour::of_bucket(version.bucket)).or_default() += 1;
+        }
+    }
+
+    /// A commit says that hours have been read completely: then what the API showed of them has been stored. Live polls
+    /// have read an hour piece by piece, a window long; a sweep all of it, later.
+    pub(crate) fn claimed(&mut self, claims: &ledger::Ledger, events: &[Happening]) {
+        for (hour, row) in claims.rows() {
+            for Read { at, by } in row.first.into_iter().chain(row.last) {
+                self.claims += 1;
+                if !self.clock_is_right {
+                    continue;
+                }
+                for index in self.by_hour.get(&hour).into_iter().flatten().copied() {
+                    let event = &events[index];
+                    let live = event.selected + self.live_for;
+                    let shown_by = if by == "sweep" { time(at) } else { live.min(time(at)) };
+                    let entry = &self.entries[index];
+                    assert!(
+                        event.visible > shown_by || entry.stored > 0 || entry.forgotten,
+                        "event {index}, {event:?}, was not stored when its hour was said to be read, at {:?} by {by}",
+                        time(at)
+                    );
+                }
+            }
+        }
+    }
+
+    /// Checks what the state's ledger has come to: all that was committed, once, and every hour read that was to be.
+    pub(crate) fn check_books(&self, books: &ledger::Ledger, progress: &Progress) {
+        let records = books.rows().map(|(hour, row)| (hour, row.counts.records));
+        let records: BTreeMap<Hour, u64> = records.filter(|(_, records)| *records > 0).collect();
+        assert_eq!(records, self.commits);
+        if !self.clock_is_right {
+            return;
+        }
+        assert!(self.claims > 20, "{} claims", self.claims);
+        let rows: BTreeMap<Hour, &ledger::Row> = books.rows().collect();
+        let from = Hour::first_from(progress.origin.max(progress.ledger_from.expect("a ledger")));
+        let until = progress.live_until.expect("a live poll");
+        for hour in (0..).map(|nth| from.plus(nth)).take_while(|hour| hour.end() <= until) {
+            let is_gap = progress.gaps.iter().any(|gap| hour.touches(gap));
+            let read = rows.get(&hour).and_then(|row| row.first);
+            assert!(read.is_some() || is_gap, "{} was never read completely", hour.start());
         }
     }
 

@@ -227,6 +227,7 @@ fn check(style: Style, changes: Changes, seed: u64) {
             required(&Happening { visible, ..*event })
         });
     }
+    outcome.ledger.check_books(&outcome.books, &outcome.progress);
     drop(naming);
 }
 

@@ -239,6 +239,7 @@ impl Shell {
         match saved {
             Ok(ids) => {
                 world.ledger.committed(&commit.keys);
+                world.ledger.claimed(&commit.ledger, &world.events);
                 world.fuse.step()?;
                 self.engine.committed(commit, ids, now);
             }
@@ -292,7 +293,9 @@ impl Shell {
             Some(records) => self.handoff.settle_stored(records),
             None => self.handoff.settle_surely_stored(now.mono),
         };
-        self.prepare(settled, now);
+        if !settled.is_empty() || self.engine.has_counted() {
+            self.unsaved = Some(self.engine.commit(&settled.marks, settled.keys, now));
+        }
         self.save(world)?;
         Ok(self.unsaved.is_none() && stored.is_some())
     }

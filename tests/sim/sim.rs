@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use in_lookback::config::Plan;
 use in_lookback::config::plan::{DedupOn, Start};
+use in_lookback::poll::Progress;
+use in_lookback::poll::ledger;
 use in_lookback::poll::report::Report;
 use in_lookback::state::memory::MemoryState;
 
@@ -79,6 +81,9 @@ pub(crate) struct Scenario {
 /// How a run went.
 pub(crate) struct Outcome {
     pub(crate) ledger: Ledger,
+    /// The ledger of the state, and its progress.
+    pub(crate) books: ledger::Ledger,
+    pub(crate) progress: Progress,
     pub(crate) steps: u64,
     /// Records that the API served.
     pub(crate) served: u64,
@@ -105,7 +110,9 @@ pub(crate) struct Sim {
 
 /// Runs a scenario to its end.
 pub(crate) fn run(scenario: Scenario) -> Outcome {
-    let ledger = Ledger::new(scenario.events.len(), scenario.plan.commit_delay);
+    let steps = |(_, incident): &(_, Incident)| matches!(incident, Incident::ClockSteps(_));
+    let clock_is_right = !scenario.incidents.iter().any(steps);
+    let ledger = Ledger::new(&scenario.events, &scenario.plan, clock_is_right);
     let fuse = Fuse { burns_at: scenario.burns_at, ..Fuse::default() };
     let mut sim = Sim {
         world: World {
@@ -280,8 +287,11 @@ impl Sim {
 
     fn outcome(mut self) -> Outcome {
         self.reports.extend(self.process.take().into_iter().flat_map(|shell| shell.reports));
+        let progress = self.world.state.open(|_| unreachable!("it has a progress"));
         Outcome {
             ledger: self.world.ledger,
+            progress: progress.expect("a state that can be read").0,
+            books: self.world.state.ledger,
             steps: self.world.fuse.steps,
             served: self.world.api.served,
             reports: self.reports,

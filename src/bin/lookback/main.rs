@@ -9,6 +9,7 @@ mod embedded;
 mod run;
 mod simulate;
 mod sink;
+mod state;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Audit(Box<audit::AuditArgs>),
     Check(check::CheckArgs),
+    State(state::StateArgs),
     Apis(apis::ApisArgs),
     Simulate(Box<simulate::SimulateArgs>),
 }
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Run(args) => return run::run(&args),
         Command::Audit(args) => return audit::run(&args),
         Command::Check(args) => return check::run(&args),
+        Command::State(args) => return state::run(&args),
         Command::Apis(args) => apis::run(&args),
         Command::Simulate(args) => simulate::run(*args).map_err(|error| error.to_string()),
     };

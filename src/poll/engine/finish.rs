@@ -5,31 +5,66 @@ use std::time::Duration;
 use super::{Engine, MARGIN};
 use crate::api::definition::MomentAt;
 use crate::model::{Fault, Now, Timestamp};
+use crate::poll::coverage;
 use crate::poll::job::{Job, Kind};
-use crate::poll::progress::{Mark, SweepProgress};
+use crate::poll::ledger::{Covered, Read};
+use crate::poll::progress::{AHEAD_MAX, Mark, SweepProgress};
 use crate::poll::report::Report;
 
 impl Engine {
-    /// The walk over a slice came to its end.
+    /// The walk over a slice came to its end, and all of it was read but for blobs that could not be had.
     pub(super) fn slice_read(&mut self, lane: usize, now: Now) {
+        let by = self.lanes[lane].kind.as_str();
+        let Some(job) = self.lanes[lane].job.as_mut() else { return };
+        let Some(walk) = job.walk.as_ref() else { return };
+        let (slice, lost) = (walk.slice, std::mem::take(&mut job.lost));
+        // An endless link shows what has been stored, and not the slice; see `live_read`.
+        let covered = match walk.endless {
+            true => Vec::new(),
+            false => job.reading.slice(slice, &lost, by),
+        };
+        if self.progress.gaps.iter().any(|gap| slice.from < gap.to && gap.from < slice.to) {
+            self.mark(Mark::Mended(slice));
+        }
+        lost.into_iter().for_each(|range| self.mark(Mark::Gap { range, at: now.wall }));
+        self.slice_ended(lane, covered, now);
+    }
+
+    /// A slice is done with, and some hours with it.
+    pub(super) fn slice_ended(&mut self, lane: usize, mut covered: Vec<Covered>, now: Now) {
         let kind = self.lanes[lane].kind;
         let Some(job) = self.lanes[lane].job.as_mut() else { return };
         let Some(walk) = job.walk.take() else { return };
         let all_read = job.unread.is_empty();
         let (began, unread) = (job.began.wall, job.unread.clone());
+        let read = Read { at: job.reading.since(), by: kind.as_str() };
         if kind != Kind::Live {
             self.slices.learn(walk.pages);
         }
         match kind {
             Kind::Live => {}
-            Kind::CatchUp => self.mark(Mark::CaughtUp(walk.slice)),
+            Kind::CatchUp => {
+                self.mark(Mark::CaughtUp(walk.slice));
+                covered.extend(coverage::pieced(&self.progress, walk.slice, read));
+            }
             Kind::Sweep(index) => {
                 let depth_seconds = self.plan.schedule.sweeps[index].depth.as_secs();
                 self.mark(Mark::Sweep(SweepProgress { depth_seconds, began, unread }));
             }
         }
+        self.cover(covered, now);
         if all_read {
             self.finish(lane, now);
+        }
+    }
+
+    /// Notes that hours have been read completely: by what a clock says that has not been set back meanwhile, and
+    /// once they have ended.
+    fn cover(&mut self, mut covered: Vec<Covered>, now: Now) {
+        let latest = now.wall + AHEAD_MAX;
+        covered.retain(|hours| hours.read.at <= latest && hours.to.start() <= latest);
+        if !covered.is_empty() {
+            self.mark(Mark::Covered(covered));
         }
     }
 
@@ -78,11 +113,14 @@ impl Engine {
     }
 
     fn live_read(&mut self, job: &Job, now: Now) {
+        let before = self.progress.live_until;
         self.mark(Mark::Live {
             until: job.whole.to,
             holes: job.hole.into_iter().collect(),
             newest: self.newest,
         });
+        let read = Read { at: job.began.wall, by: Kind::Live.as_str() };
+        self.cover(coverage::passed(&self.progress, before, read), now);
         let duration = now.mono.saturating_sub(job.began.mono);
         self.stats.poll_duration = duration;
         self.stats.last_success = Some(now.wall);

@@ -20,6 +20,7 @@ use super::condition::Condition;
 use super::dedup::Dedup;
 use super::job::{Kind, Lane};
 use super::lateness::Lateness;
+use super::ledger::Ledger;
 use super::planner::{self, SliceLength};
 use super::progress::{Beginning, Commit, Kept, Loss, Mark, Progress, SweepProgress};
 use super::rate::RateLimit;
@@ -141,6 +142,10 @@ pub struct Engine {
     faults: BTreeMap<Fault, u64>,
     next_pulse: Duration,
     last_pulse: Pulse,
+    /// What the next commit adds to the ledger.
+    ledger: Ledger,
+    /// Late events that are not committed yet, so that after a crash they are counted once.
+    late: HashSet<EventKey>,
     marks: Vec<Mark>,
     reports: Vec<Report>,
 }
@@ -211,7 +216,9 @@ pub fn horizon(schedule: &Schedule, now: Timestamp) -> Bucket {
 
 impl Engine {
     /// An engine that goes on from `progress`; `dedup` knows the state's ids from [`horizon`] on.
-    pub fn new(plan: Arc<Plan>, progress: Progress, dedup: Dedup, seed: u64, now: Now) -> Self {
+    pub fn new(plan: Arc<Plan>, mut progress: Progress, dedup: Dedup, seed: u64, now: Now) -> Self {
+        // A state from before there was a ledger.
+        progress.ledger_from.get_or_insert(progress.live_until.unwrap_or(progress.origin));
         let schedule = &plan.schedule;
         let resumed_from = progress.live_until;
         let report = Report::started(
@@ -254,6 +261,8 @@ impl Engine {
             faults: BTreeMap::new(),
             next_pulse: schedule.heartbeat.map_or(Duration::MAX, |every| now.mono + every),
             last_pulse: Pulse::default(),
+            ledger: Ledger::default(),
+            late: HashSet::new(),
             marks,
             reports: vec![report],
             plan,
@@ -295,12 +304,26 @@ impl Engine {
     /// What is to become durable when these marks and keys do.
     pub fn commit(&mut self, marks: &[Mark], mut keys: Vec<Version>, now: Now) -> Commit {
         self.dedup.settle(&mut keys);
+        let mut ledger = std::mem::take(&mut self.ledger);
+        for version in &keys {
+            let late = !self.late.is_empty() && self.late.remove(&version.key());
+            ledger.record(version.bucket, late, now.wall);
+        }
         keys.extend(marks.iter().filter_map(Mark::fetched).map(Version::from));
         let mut progress = self.durable.clone();
-        marks.iter().for_each(|mark| progress.apply(mark));
+        for mark in marks {
+            ledger.take(mark, progress.live_until, now.wall);
+            progress.apply(mark);
+        }
+        ledger.expire(now.wall);
         let expire_before = self.expire_before(&progress, now.wall);
         let adopted = std::mem::take(&mut self.adopted);
-        Commit { keys, adopted, progress, expire_before }
+        Commit { keys, adopted, progress, expire_before, ledger }
+    }
+
+    /// Whether something has been counted since the last commit.
+    pub fn has_counted(&self) -> bool {
+        !self.ledger.is_empty()
     }
 
     /// The commit is durable; the state now holds `ids`.

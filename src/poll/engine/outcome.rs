@@ -23,6 +23,9 @@ const FAR: Duration = Duration::from_secs(24 * 3_600);
 /// Known events whose content is to be noted with the next commit, at most. What is beyond is noted another time.
 const ADOPTED_MAX: usize = 1 << 16;
 
+/// Late events that wait for their commit and are known as such, at most; the ledger counts others as records only.
+const LATE_MAX: usize = 1 << 18;
+
 impl Engine {
     /// The page or the blob asked for is in. `known` answers [`Engine::lookups`]. Returns which events are to be handed over.
     pub fn page(
@@ -171,6 +174,7 @@ impl Engine {
         }
         if matches!(verdict, Verdict::Same | Verdict::Adopted) {
             self.stats.duplicates += 1;
+            self.ledger.duplicate(seen.key.bucket, now.wall);
             return false;
         }
         self.stats.records += 1;
@@ -201,6 +205,9 @@ impl Engine {
             job.tally.late += 1;
             job.tally.latest_by = job.tally.latest_by.max(missed_by);
             self.stats.late += 1;
+            if self.late.len() < LATE_MAX {
+                self.late.insert(seen.key);
+            }
         }
         true
     }

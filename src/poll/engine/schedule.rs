@@ -164,6 +164,7 @@ impl Engine {
             self.progress.holes.iter().filter_map(|hole| ranges::before(*hole, limit)).collect();
         for range in gone {
             self.reports.push(Report::gap(range));
+            self.mark(Mark::Gap { range, at: now.wall });
             self.mark(Mark::CaughtUp(range));
         }
     }
@@ -230,7 +231,7 @@ impl Engine {
         let limit = now.wall - self.plan.schedule.reach;
         let Lane { kind, job, first_part, .. } = &mut self.lanes[lane];
         let parts = self.plan.parts.len();
-        let walk = job.as_mut().and_then(|job| job.walk(length, parts, *first_part));
+        let walk = job.as_mut().and_then(|job| job.walk(length, parts, *first_part, now.wall));
         if *kind != Kind::Live && walk.as_ref().is_some_and(|walk| walk.begins_before(limit)) {
             // Too late by now for some of it: what can still be had is planned anew.
             *job = None;

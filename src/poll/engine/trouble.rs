@@ -173,7 +173,8 @@ impl Engine {
         let walk = self.lanes[lane].job.as_ref().and_then(|job| job.walk.as_ref());
         let Some(slice) = walk.map(|walk| walk.slice) else { return };
         self.reports.push(Report::gap(slice));
-        self.slice_read(lane, now);
+        self.mark(Mark::Gap { range: slice, at: now.wall });
+        self.slice_ended(lane, Vec::new(), now);
     }
 
     /// Begins the walk again; an endless link that died is forgotten, and reading resumes by time.
@@ -212,6 +213,9 @@ impl Engine {
                     self.given_up.clear();
                 }
                 self.given_up.insert(blob.key);
+            }
+            if let Some(job) = self.job(lane, job) {
+                job.lose(blob.made);
             }
             return self.blob_done(lane, job, blob.key, now);
         }

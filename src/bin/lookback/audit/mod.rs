@@ -20,7 +20,7 @@ mod html;
 mod identity;
 mod json;
 mod outcome;
-mod plain;
+pub(crate) mod plain;
 mod siem;
 mod source;
 mod text;
@@ -121,13 +121,13 @@ pub(crate) struct AuditArgs {
 
 /// A moment as users give it.
 #[derive(Clone, Copy, Debug)]
-enum When {
+pub(crate) enum When {
     At(Timestamp),
     Ago(Duration),
 }
 
 impl When {
-    fn moment(self, now: Timestamp) -> Timestamp {
+    pub(crate) fn moment(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(moment) => moment,
             Self::Ago(span) => (now - span).floor_secs(),
@@ -135,7 +135,7 @@ impl When {
     }
 }
 
-fn parse_when(text: &str) -> Result<When, String> {
+pub(crate) fn parse_when(text: &str) -> Result<When, String> {
     let ago = || units::duration(text).ok().filter(|_| text.ends_with(['s', 'm', 'h', 'd']));
     if let Some(span) = ago() {
         return Ok(When::Ago(span));
