@@ -57,8 +57,8 @@ const END_MAX: Duration = Duration::from_secs(60);
 /// nothing. All of it stays on this machine.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// How long events go on happening; the whole story takes 34s
-    #[arg(long, value_name = "DURATION", default_value = "34s", value_parser = units::duration)]
+    /// How long events go on happening; the whole story takes 30s
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     duration: Duration,
 
     /// Events a second
@@ -105,7 +105,7 @@ fn try_run(
     let dir = StateDir::create()?;
     let mut screen = Screen::of_stdout();
     screen.open(args.rate)?;
-    let simulator = Simulator::start(story::options(args.seed, args.rate, args.duration))?;
+    let simulator = Simulator::start(story::options(args.seed, args.rate))?;
     let (start, began) = (Instant::now(), Clock::start().now().wall);
     let input = input(&simulator, &dir.0);
     let rivals = [

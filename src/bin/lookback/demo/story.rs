@@ -9,21 +9,18 @@ use crate::simulate::{FaultOptions, FeedOptions, Options};
 /// All three poll so often.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 /// How far back lookback's live polls read, and its sweeps.
-pub(crate) const WINDOW: Duration = Duration::from_secs(3);
-pub(crate) const SWEEP_DEPTH: Duration = Duration::from_secs(28);
-pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const WINDOW: Duration = Duration::from_secs(2);
+pub(crate) const SWEEP_DEPTH: Duration = Duration::from_secs(32);
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(7);
 /// How far back the script reads, and by how much more, up to where, after an empty answer.
-pub(crate) const SCRIPT_WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const SCRIPT_WINDOW: Duration = Duration::from_secs(8);
 pub(crate) const SCRIPT_STEP: Duration = Duration::from_secs(1);
-pub(crate) const SCRIPT_WINDOW_MAX: Duration = Duration::from_secs(40);
+pub(crate) const SCRIPT_WINDOW_MAX: Duration = Duration::from_secs(32);
 
 /// Most show within a second, some too late for lookback's window, and a few for the script's.
-const LATENESS: &str = "80%exp:250ms,12%uniform:1s-3s,6%uniform:4s-8s,2%uniform:12s-16s";
+const LATENESS: &str = "80%exp:500ms,12%uniform:1s-3s,6%uniform:3s-6s,2%uniform:10s-12s";
 /// So that the first windows find something.
 const BACKFILL: Duration = Duration::from_secs(2);
-
-/// From the outage on nothing new shows, until here.
-const CAUGHT_UP: Duration = Duration::from_secs(28);
 
 /// Something goes wrong for a while.
 struct Trouble {
@@ -32,16 +29,9 @@ struct Trouble {
     /// What is said of it, and when it is over.
     begins: &'static str,
     ends: &'static str,
-    /// The simulator's name for it, with its values.
+    /// The simulator's name for it, and the share of requests that it happens to.
     fault: &'static str,
-    on: Level,
-    off: Level,
-}
-
-#[derive(Clone, Copy)]
-enum Level {
-    Is(bool),
-    Share(f64),
+    share: f64,
 }
 
 impl Trouble {
@@ -49,42 +39,30 @@ impl Trouble {
         Self {
             from: Duration::from_secs(4),
             to: Duration::from_secs(6),
-            begins: "the API throttles everybody: 429, and 503 with a Retry-After",
+            begins: "the API throttles everybody: 429",
             ends: "it serves again",
             fault: "throttle",
-            on: Level::Share(1.0),
-            off: Level::Share(0.0),
+            share: 1.0,
         },
         Self {
             from: Duration::from_secs(8),
-            to: Duration::from_secs(11),
+            to: Duration::from_secs(10),
             begins: "answers break off in the middle",
             ends: "answers are whole again",
             fault: "truncate",
-            on: Level::Share(0.6),
-            off: Level::Share(0.0),
+            share: 0.6,
         },
-        OUTAGE,
+        // Longer than the script's window.
+        Self {
+            from: Duration::from_secs(12),
+            to: Duration::from_secs(24),
+            begins: "the API is down: 503",
+            ends: "the API answers again",
+            fault: "unavailable",
+            share: 1.0,
+        },
     ];
-
-    fn patch(&self, level: Level) -> Value {
-        match level {
-            Level::Is(on) => json!({self.fault: on}),
-            Level::Share(share) => json!({self.fault: share}),
-        }
-    }
 }
-
-/// Longer than the script's window.
-const OUTAGE: Trouble = Trouble {
-    from: Duration::from_secs(13),
-    to: Duration::from_secs(24),
-    begins: "the API is down: 503",
-    ends: "it answers again, but its log has nothing new yet",
-    fault: "outage",
-    on: Level::Is(true),
-    off: Level::Is(false),
-};
 
 /// A turn of the story.
 pub(crate) struct Act {
@@ -98,40 +76,29 @@ pub(crate) struct Act {
 pub(crate) fn acts(duration: Duration) -> Vec<Act> {
     let beginning = Act {
         at: Duration::ZERO,
-        says: "events happen; most show within a second, a few after 12 s and more",
+        says: "events happen; most show within a second, a few after ten",
         patch: None,
     };
     let mut acts = vec![beginning];
     for trouble in Trouble::ALL.iter().filter(|trouble| trouble.to <= duration) {
-        let act = |at, says, level| Act { at, says, patch: Some(trouble.patch(level)) };
-        acts.push(act(trouble.from, trouble.begins, trouble.on));
-        acts.push(act(trouble.to, trouble.ends, trouble.off));
-    }
-    if stalls(duration) {
-        let says = "the log has caught up: 15 s of it show at once";
-        acts.push(Act { at: CAUGHT_UP, says, patch: None });
+        let Trouble { from, to, begins, ends, fault, share } = *trouble;
+        acts.push(Act { at: from, says: begins, patch: Some(json!({fault: share})) });
+        acts.push(Act { at: to, says: ends, patch: Some(json!({fault: 0.0})) });
     }
     acts
 }
 
 /// The simulator that it is told of.
-pub(crate) fn options(seed: u64, rate: u32, duration: Duration) -> Options {
-    let stall = format!("{}s@{}s", (CAUGHT_UP - OUTAGE.from).as_secs(), OUTAGE.from.as_secs());
-    let stall = stall.parse().expect("the simulator's own language");
+pub(crate) fn options(seed: u64, rate: u32) -> Options {
     let feed = FeedOptions {
         seed,
         rate: rate.into(),
         backfill: BACKFILL,
         lateness: LATENESS.parse().expect("the simulator's own language"),
-        delivery_outages: if stalls(duration) { vec![stall] } else { Vec::new() },
         ..FeedOptions::default()
     };
     let faults = FaultOptions { retry_after: INTERVAL, ..FaultOptions::default() };
     Options { feed, faults, ..Options::default() }
-}
-
-fn stalls(duration: Duration) -> bool {
-    duration >= CAUGHT_UP
 }
 
 #[cfg(test)]
@@ -148,6 +115,15 @@ mod tests {
             let troubles = acts.iter().filter(|act| act.patch.is_some()).count();
             assert!(troubles.is_multiple_of(2), "{seconds} s");
         }
-        assert_eq!(acts(Duration::from_secs(34)).len(), 8);
+        assert_eq!(acts(Duration::from_secs(30)).len(), 7);
+    }
+
+    #[test]
+    fn the_deepest_sweep_reaches_what_shows_last_even_after_the_outage() {
+        let latest = Duration::from_secs(12);
+        assert!(LATENESS.ends_with(&format!("-{}s", latest.as_secs())));
+        let longest = Trouble::ALL.iter().map(|trouble| trouble.to - trouble.from).max().unwrap();
+        assert!(SWEEP_DEPTH >= latest + longest + SWEEP_EVERY);
+        assert!(longest > SCRIPT_WINDOW);
     }
 }
