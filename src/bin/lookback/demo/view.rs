@@ -156,7 +156,7 @@ pub(crate) fn opening(rate: u32, paint: Paint) -> String {
         way(
             script,
             format!(
-                "the last {} s; knows the ids of one run (SANS, 2018)",
+                "the last {} s; knows one run's ids (Mihalow, SANS 2018)",
                 seconds(story::SCRIPT_WINDOW)
             ),
         ),
@@ -251,7 +251,12 @@ pub(crate) fn sign_in(record: &Value, took: Duration, paint: Paint) -> String {
 pub(crate) fn health(record: &Value, paint: Paint) -> String {
     let health = &record["lookback"];
     let field = |name: &str| health[name].as_str().unwrap_or_default();
-    let line = fit(&format!("{:7}health: {}", "", field("message")), WIDTH);
+    let mut message = field("message").to_owned();
+    // Of a range, nobody reads the date and the nanoseconds.
+    for moment in ["from", "to"].map(field).iter().filter(|moment| !moment.is_empty()) {
+        message = message.replace(moment, moment.get(11..19).unwrap_or(moment));
+    }
+    let line = fit(&format!("{:7}health: {message}", ""), WIDTH);
     let line = line.trim_end();
     match field("severity") {
         "error" => paint.red(line),
@@ -366,7 +371,7 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_a_terminal() {
-        let health = json!({"lookback": {"message": "e".repeat(90), "severity": "info"}});
+        let record = json!({"lookback": {"message": "e".repeat(90), "severity": "info"}});
         for figure in [0, 1, 999] {
             let view = view(figure);
             let told = [
@@ -374,13 +379,23 @@ mod tests {
                 view.lines(Duration::ZERO),
                 opening(1000, PLAIN),
                 verdict(&view, &Stats::default(), true, &[], PLAIN),
-                super::health(&health, PLAIN),
+                super::health(&record, PLAIN),
             ]
             .join("\n");
             for line in told.lines() {
                 assert!(line.chars().count() <= WIDTH, "{line}");
             }
         }
+    }
+
+    #[test]
+    fn a_range_in_a_health_record_is_shown_as_times_of_day() {
+        let record = json!({"lookback": {
+            "message": "caught up on 2026-01-31T08:00:00.5Z to 2026-01-31T08:00:12.25Z",
+            "from": "2026-01-31T08:00:00.5Z",
+            "to": "2026-01-31T08:00:12.25Z",
+        }});
+        assert_eq!(health(&record, PLAIN).trim(), "health: caught up on 08:00:00 to 08:00:12");
     }
 
     #[test]
