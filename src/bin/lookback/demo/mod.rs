@@ -229,11 +229,12 @@ impl Demo {
 
     /// Waits until everything has shown, and each collector has delivered or lost it. False: interrupted.
     fn settle(&mut self, signals: &Receiver<Signal>) -> io::Result<bool> {
-        let until = Instant::now() + END_MAX;
+        let dusk = Instant::now();
         loop {
             let view = self.view();
             let open = view.standings.iter().any(|standing| standing.waiting > 0);
-            if (view.visible == view.happened && !open) || Instant::now() >= until {
+            let over = dusk.elapsed() >= story::NIGHT && view.visible == view.happened && !open;
+            if over || dusk.elapsed() >= END_MAX {
                 return Ok(true);
             }
             if signals.try_recv().is_ok() {

@@ -10,15 +10,19 @@ use crate::simulate::{FaultOptions, FeedOptions, Options};
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 /// How far back lookback's live polls read, and its sweeps.
 pub(crate) const WINDOW: Duration = Duration::from_secs(2);
-pub(crate) const SWEEP_DEPTH: Duration = Duration::from_secs(32);
+pub(crate) const SWEEP_DEPTH: Duration = Duration::from_secs(38);
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(7);
-/// How far back the script reads, and by how much more, up to where, after an empty answer.
-pub(crate) const SCRIPT_WINDOW: Duration = Duration::from_secs(8);
+/// How far back the script reads, and by how much more, up to where, after an empty answer: for its 6 h, 30 min and
+/// 24 h. To scale it would read ten times as often what it has read already.
+pub(crate) const SCRIPT_WINDOW: Duration = Duration::from_secs(12);
 pub(crate) const SCRIPT_STEP: Duration = Duration::from_secs(1);
-pub(crate) const SCRIPT_WINDOW_MAX: Duration = Duration::from_secs(32);
+pub(crate) const SCRIPT_WINDOW_MAX: Duration = Duration::from_secs(48);
+
+/// In the end nothing happens for so long at least: the script sees an empty window too.
+pub(crate) const NIGHT: Duration = SCRIPT_WINDOW.saturating_add(Duration::from_secs(7));
 
 /// Most show within a second, some too late for lookback's window, and a few for the script's.
-const LATENESS: &str = "80%exp:500ms,12%uniform:1s-3s,6%uniform:3s-6s,2%uniform:10s-12s";
+const LATENESS: &str = "80%exp:500ms,12%uniform:1s-3s,6%uniform:3s-6s,2%uniform:14s-15s";
 /// So that the first windows find something.
 const BACKFILL: Duration = Duration::from_secs(2);
 
@@ -37,16 +41,16 @@ struct Trouble {
 impl Trouble {
     const ALL: [Self; 3] = [
         Self {
-            from: Duration::from_secs(4),
-            to: Duration::from_secs(6),
+            from: Duration::from_secs(3),
+            to: Duration::from_secs(5),
             begins: "the API throttles everybody: 429",
             ends: "it serves again",
             fault: "throttle",
             share: 1.0,
         },
         Self {
-            from: Duration::from_secs(8),
-            to: Duration::from_secs(10),
+            from: Duration::from_secs(7),
+            to: Duration::from_secs(9),
             begins: "answers break off in the middle",
             ends: "answers are whole again",
             fault: "truncate",
@@ -54,8 +58,8 @@ impl Trouble {
         },
         // Longer than the script's window.
         Self {
-            from: Duration::from_secs(12),
-            to: Duration::from_secs(24),
+            from: Duration::from_secs(10),
+            to: Duration::from_secs(25),
             begins: "the API is down: 503",
             ends: "the API answers again",
             fault: "unavailable",
@@ -76,7 +80,7 @@ pub(crate) struct Act {
 pub(crate) fn acts(duration: Duration) -> Vec<Act> {
     let beginning = Act {
         at: Duration::ZERO,
-        says: "events happen; most show within a second, a few after ten",
+        says: "events happen; most show within a second, a few much later",
         patch: None,
     };
     let mut acts = vec![beginning];
@@ -120,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_deepest_sweep_reaches_what_shows_last_even_after_the_outage() {
-        let latest = Duration::from_secs(12);
+        let latest = Duration::from_secs(15);
         assert!(LATENESS.ends_with(&format!("-{}s", latest.as_secs())));
         let longest = Trouble::ALL.iter().map(|trouble| trouble.to - trouble.from).max().unwrap();
         assert!(SWEEP_DEPTH >= latest + longest + SWEEP_EVERY);
