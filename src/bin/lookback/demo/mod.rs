@@ -209,18 +209,17 @@ impl Demo {
     fn play(&mut self, duration: Duration, signals: &Receiver<Signal>) -> io::Result<bool> {
         let mut acts = story::acts(duration).into_iter().peekable();
         while self.start.elapsed() < duration {
-            while let Some(Act { at, says, patch }) =
-                acts.next_if(|act| act.at <= self.start.elapsed())
-            {
-                if let Some(patch) = patch {
-                    self.simulator.change_faults(&patch).expect("the simulator's own names");
-                }
-                self.announce(at, says)?;
+            while let Some(act) = acts.next_if(|act| act.at <= self.start.elapsed()) {
+                self.act(&act)?;
             }
             if signals.try_recv().is_ok() {
                 return Ok(false);
             }
             self.go_on()?;
+        }
+        // Of the last moment: what has begun is to end.
+        for act in acts {
+            self.act(&act)?;
         }
         self.simulator.pause();
         self.announce(duration, "night falls, nothing happens; what is late is still to show")?;
@@ -242,6 +241,13 @@ impl Demo {
             }
             self.go_on()?;
         }
+    }
+
+    fn act(&self, act: &Act) -> io::Result<()> {
+        if let Some(patch) = &act.patch {
+            self.simulator.change_faults(patch).expect("the simulator's own names");
+        }
+        self.announce(act.at, act.says)
     }
 
     fn announce(&self, at: Duration, says: &str) -> io::Result<()> {
