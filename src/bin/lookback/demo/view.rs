@@ -78,8 +78,13 @@ impl View {
             let _ = writeln!(text, "{}", row(name, standing, paint));
             let _ = writeln!(text, "{}", self.bar(standing, paint));
         }
-        let legend = "█ delivered   ▒ on its way   ░ lost: shown, and never asked for again";
-        let _ = writeln!(text, "{}\n", paint.dim(legend));
+        for (sign, meaning) in [
+            (paint.green("█"), " delivered   "),
+            (paint.dim("▒"), " on its way   "),
+            (paint.red("░"), " lost: shown, and never asked for again\n\n"),
+        ] {
+            let _ = write!(text, "{sign}{}", paint.dim(meaning));
+        }
         let _ = write!(text, "{}", paint.dim("newest records, by lookback"));
         for record in &self.newest {
             let _ = write!(text, "\n{record}");
@@ -244,7 +249,9 @@ pub(crate) fn sign_in(record: &Value, took: Duration, paint: Paint) -> String {
         result(code),
         format!("{:.1} s", took.as_secs_f64())
     );
-    if took > story::WINDOW { paint.yellow(&line) } else { line }
+    // A poll and the host take an interval each.
+    let is_late = took > story::WINDOW + 2 * story::INTERVAL;
+    if is_late { paint.yellow(&line) } else { line }
 }
 
 /// One of lookback's health records.
