@@ -17,6 +17,7 @@
 //! | [`backpressure`] | what if the SIEM is down, and the host takes no more? |
 //! | [`hostile`] | what if a server means harm, or is badly broken? |
 //! | [`check`] | does `lookback check` pass what is good, and explain what the API says? |
+//! | [`demo`] | does `lookback demo` end by itself, and lookback alone without a loss? |
 //! | [`dashboards`] | do dashboard and alerts ask for what a running plugin shows? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
@@ -37,6 +38,7 @@ mod crash;
 mod credentials;
 mod dashboards;
 mod delivery;
+mod demo;
 mod faults;
 mod hostile;
 mod json;

@@ -3,6 +3,7 @@
 mod apis;
 mod audit;
 mod check;
+mod client;
 mod config;
 mod demo;
 mod embedded;

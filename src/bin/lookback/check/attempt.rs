@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use in_lookback::api::definition::Method;
-use in_lookback::api::page::{self, Failure, FailureKind, PageReader, Response};
+use in_lookback::api::page::{self, Failure, FailureKind, Response};
 use in_lookback::api::position::{self, Position};
-use in_lookback::api::request::{Credential, PageOf, RequestSpec, Requests, Ticket};
-use in_lookback::auth::{self, Acquire};
-use in_lookback::clock::Clock;
-use in_lookback::config::{Plan, Secret};
-use in_lookback::http::{Http, Waited};
+use in_lookback::api::request::{PageOf, RequestSpec};
+use in_lookback::config::Plan;
 use in_lookback::model::{Fault, TimeRange, Timestamp};
-use zeroize::Zeroize;
+
+use crate::client::{Client, transient};
 
 /// Requests at most: this is a look, not a read.
 const REQUESTS_MAX: u32 = 40;
@@ -39,9 +37,6 @@ const DEEP: Duration = Duration::from_secs(24 * 3_600);
 
 /// A longer wait that the server asks for is not waited for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// The client gives up by itself after `timeout`; so much later nobody waits for it any more.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,16 +70,11 @@ pub(crate) enum Asked {
 /// # Errors
 /// What was asked for, and why it could not be had. No credential is quoted.
 pub(crate) fn attempt(plan: &Plan) -> Result<Tried, (Asked, Failure)> {
-    let tools = || -> Result<(PageReader, Http), String> {
-        let reader = PageReader::new(&plan.definition, [0; 16])?;
-        Ok((reader, Http::new(&plan.http, Arc::default()).map_err(|error| error.to_string())?))
-    };
-    let (reader, http) = tools().map_err(|error| (Asked::Page, transient(0, error)))?;
-    let clock = Clock::start();
+    let client = Client::new(plan, Arc::default());
+    let client = client.map_err(|error| (Asked::Page, transient(0, error)))?;
     let requests_max = REQUESTS_MAX.min(plan.schedule.rate_limit);
-    let mut look =
-        Look { plan, reader, http, clock, token: None, tickets: 0, requests: 0, requests_max };
-    look.login().map_err(|failure| (Asked::Token, failure))?;
+    let mut look = Look { client, requests: 0, requests_max };
+    look.client.login().map_err(|failure| (Asked::Token, failure))?;
     let off = look.subscriptions().map_err(|failure| (Asked::Subscriptions, failure))?;
     let mut found = Found::default();
     let tried = look.newest(&off, &mut found).map_err(|failure| (Asked::Page, failure))?;
@@ -104,46 +94,22 @@ struct Found {
 }
 
 struct Look<'p> {
-    plan: &'p Plan,
-    reader: PageReader,
-    http: Http,
-    clock: Clock,
-    token: Option<Secret>,
-    tickets: u64,
+    client: Client<'p>,
     requests: u32,
     requests_max: u32,
 }
 
 impl Look<'_> {
-    fn login(&mut self) -> Result<(), Failure> {
-        let Some(access) = &self.plan.access else { return Ok(()) };
-        let now = self.clock.now().wall;
-        let grant = match auth::acquire(&access.login, now)? {
-            Acquire::Granted(grant) => grant,
-            Acquire::Ask { spec, proof } => {
-                let answer = self.send(&spec);
-                let grant = answer.and_then(|mut response| {
-                    let grant = auth::grant(&response, now);
-                    response.body.zeroize();
-                    grant
-                });
-                grant.map_err(|failure| failure.without(proof.as_ref()))?
-            }
-        };
-        self.token = Some(grant.token);
-        Ok(())
-    }
-
     /// The subscriptions that lookback would have to start.
     fn subscriptions(&mut self) -> Result<Vec<String>, Failure> {
-        let Some(subscriptions) = &self.plan.definition.subscriptions else {
+        let Some(subscriptions) = &self.client.plan.definition.subscriptions else {
             return Ok(Vec::new());
         };
-        let spec = self.requests().call(&subscriptions.list, Method::Get, None);
+        let spec = self.client.requests().call(&subscriptions.list, Method::Get, None);
         let response = self.ask(spec)?;
-        let on = self.reader.subscriptions(&response);
+        let on = self.client.reader.subscriptions(&response);
         let on = on.map_err(|error| transient(response.status, error.to_string()))?;
-        let wanted = self.plan.parts.iter().flatten();
+        let wanted = self.client.plan.parts.iter().flatten();
         Ok(wanted.filter(|part| !on.contains(part)).cloned().collect())
     }
 
@@ -154,13 +120,13 @@ impl Look<'_> {
         off: &[String],
         found: &mut Found,
     ) -> Result<(Timestamp, Duration), Failure> {
-        let now = self.clock.now().wall;
+        let now = self.client.now().wall;
         let is_on = |part: &&Option<String>| part.as_ref().is_none_or(|part| !off.contains(part));
-        let parts: Vec<&Option<String>> = self.plan.parts.iter().filter(is_on).collect();
+        let parts: Vec<&Option<String>> = self.client.plan.parts.iter().filter(is_on).collect();
         if parts.is_empty() {
             return Ok((now, Duration::ZERO));
         }
-        let schedule = &self.plan.schedule;
+        let schedule = &self.client.plan.schedule;
         let deepest = schedule.window.max(DEEP).min(schedule.reach);
         let (mut read, mut span) = (Duration::ZERO, FIRST.min(deepest));
         loop {
@@ -216,13 +182,13 @@ impl Look<'_> {
         let mut at: Option<Position> = None;
         for _ in 0..PAGES_MAX {
             let page = PageOf { range, part, position: at.as_ref(), endless: false };
-            let spec = self.requests().page(page);
+            let spec = self.client.requests().page(page);
             let response = match self.ask(spec) {
                 // What is not subscribed to has no events yet.
                 Err(failure) if failure.kind == FailureKind::Unsubscribed => return Ok(true),
                 answer => answer?,
             };
-            at = match self.plan.definition.blobs.is_some() {
+            at = match self.client.plan.definition.blobs.is_some() {
                 true => self.listing(&response, at.as_ref(), found)?,
                 false => self.page(&response, at.as_ref(), found)?,
             };
@@ -243,10 +209,10 @@ impl Look<'_> {
         found: &mut Found,
     ) -> Result<Option<Position>, Failure> {
         let broken = |error: String| transient(response.status, error);
-        let page = self.reader.page(response, self.clock.now().wall);
+        let page = self.client.reader.page(response, self.client.now().wall);
         let page = page.map_err(|error| broken(error.to_string()))?;
         found.add(&page.events);
-        self.next(at, page.next.as_deref(), page.events.len()).map_err(broken)
+        self.client.next(at, page.next.as_deref(), page.events.len()).map_err(broken)
     }
 
     fn listing(
@@ -256,82 +222,40 @@ impl Look<'_> {
         found: &mut Found,
     ) -> Result<Option<Position>, Failure> {
         let broken = |error: String| transient(response.status, error);
-        let listing = self.reader.listing(response).map_err(|error| broken(error.to_string()))?;
-        let next = self.next(at, listing.next.as_deref(), listing.entries.len()).map_err(broken)?;
+        let listing =
+            self.client.reader.listing(response).map_err(|error| broken(error.to_string()))?;
+        let next =
+            self.client.next(at, listing.next.as_deref(), listing.entries.len()).map_err(broken)?;
         let mut blobs: Vec<_> = listing.entries.iter().map(|it| (it.made, &it.link)).collect();
         blobs.sort_unstable_by_key(|(made, _)| std::cmp::Reverse(*made));
         found.cut |= blobs.len() > BLOBS_MAX;
         for (made, link) in blobs.into_iter().take(BLOBS_MAX) {
-            let url = position::pin(link, &self.plan.base_url).map_err(broken)?;
-            let spec = self.requests().blob(&url);
+            let url = position::pin(link, &self.client.plan.base_url).map_err(broken)?;
+            let spec = self.client.requests().blob(&url);
             let response = match self.ask(spec) {
                 // It may have gone since it was listed.
                 Err(failure) if failure.kind == FailureKind::Gone => continue,
                 answer => answer?,
             };
-            let blob = self.reader.blob(&response, made, self.clock.now().wall);
+            let blob = self.client.reader.blob(&response, made, self.client.now().wall);
             let blob = blob.map_err(|error| transient(response.status, error.to_string()))?;
             found.add(&blob.events);
         }
         Ok(next)
     }
 
-    fn next(
-        &self,
-        at: Option<&Position>,
-        token: Option<&str>,
-        events: usize,
-    ) -> Result<Option<Position>, String> {
-        let paging = self.plan.definition.next.as_ref();
-        Position::after(paging, at, token, events, &self.plan.base_url)
-    }
-
-    fn requests(&self) -> Requests<'_> {
-        let Plan { base_url: base, definition, values, .. } = self.plan;
-        Requests { base, definition, values }
-    }
-
     /// Asks the API, and once again if it wants to be left alone for a moment.
     fn ask(&mut self, spec: Result<RequestSpec, String>) -> Result<Response, Failure> {
-        let mut spec = spec.map_err(|error| transient(0, error))?;
-        if let (Some(access), Some(token)) = (&self.plan.access, &self.token) {
-            let value = Secret::new(format!("{}{}", access.prefix, token.expose()));
-            spec.credential = Some(Credential { place: access.place.clone(), value });
-        }
-        match self.ask_once(&spec) {
+        let spec = spec.map_err(|error| transient(0, error))?;
+        self.requests += 1;
+        match self.client.ask(spec.clone()) {
             Err(Failure { kind: FailureKind::Throttled(Some(wait)), .. }) if wait <= WAIT_MAX => {
-                self.http.wait(wait, false);
-                self.ask_once(&spec)
+                self.client.wait(wait);
+                self.requests += 1;
+                self.client.ask(spec)
             }
             answer => answer,
         }
-    }
-
-    fn ask_once(&mut self, spec: &RequestSpec) -> Result<Response, Failure> {
-        self.requests += 1;
-        let answer = self.send(spec).and_then(|response| {
-            let now = self.clock.now().wall;
-            match page::failure(&response, Some(&self.plan.definition), now) {
-                Some(failure) => Err(failure),
-                None => Ok(response),
-            }
-        });
-        answer.map_err(|failure| failure.without(self.token.as_ref()))
-    }
-
-    /// Sends one request, and waits for its answer.
-    fn send(&mut self, spec: &RequestSpec) -> Result<Response, Failure> {
-        self.tickets += 1;
-        self.http.send(Ticket(self.tickets), spec);
-        let until = self.clock.now().mono + self.plan.http.timeout + GRACE;
-        while let Some(left) = until.checked_sub(self.clock.now().mono) {
-            if let Waited::Answered(ticket, answer) = self.http.wait(left, true)
-                && ticket == Ticket(self.tickets)
-            {
-                return answer.map_err(|error| transient(0, error.to_string()));
-            }
-        }
-        Err(transient(0, "no answer in time".to_owned()))
     }
 }
 
@@ -353,10 +277,6 @@ fn slices(range: TimeRange, longest: Duration) -> Vec<TimeRange> {
         to = from;
     }
     slices
-}
-
-fn transient(status: u16, error: String) -> Failure {
-    Failure { kind: FailureKind::Transient, status, error }
 }
 
 /// What a failure means for whoever has set it up, and what to do.

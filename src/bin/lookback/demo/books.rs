@@ -1,149 +1,108 @@
-//! What happened, by the simulator's word, against what was delivered.
+//! What happened, by the simulator's word, against what each collector delivered.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use in_lookback::model::Timestamp;
 use serde_json::Value;
 
-use crate::embedded::Record;
-use crate::simulate::{Stats, Truth};
+use crate::simulate::Truth;
 
-/// One delivered sign-in, as the screen shows it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SignIn {
-    pub(crate) time: Timestamp,
-    pub(crate) user: String,
-    pub(crate) app: String,
-    /// Entra's code; 0 is success.
-    pub(crate) code: u64,
-    /// From the event to its delivery.
-    pub(crate) took: Duration,
-}
-
-/// Sign-ins delivered together.
-#[derive(Debug, Default)]
-pub(crate) struct Lot {
-    /// How many happened before the demo began.
-    pub(crate) history: usize,
-    /// What showed in time for a live poll.
-    pub(crate) prompt: Vec<SignIn>,
-    /// What showed too late for it.
-    pub(crate) late: Vec<SignIn>,
-}
-
-/// The delivered ids, and how often each was.
-pub(crate) struct Books {
-    began: Timestamp,
-    window: Duration,
+/// What one collector did.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// The delivered ids, and how often each was.
     delivered: HashMap<String, u64>,
+    /// Records that the API gave it.
+    pub(crate) read: u64,
+    /// Requests for pages.
+    pub(crate) requests: u64,
+    /// By its own rules it never again asks for what lies before this.
+    pub(crate) reach: Timestamp,
 }
 
-/// The bottom line.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    pub(crate) happened: u64,
-    pub(crate) visible: u64,
+impl Default for Tally {
+    fn default() -> Self {
+        Self { delivered: HashMap::new(), read: 0, requests: 0, reach: Timestamp::from_secs(0) }
+    }
+}
+
+/// How a collector stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Standing {
+    /// Events that it delivered, once or more.
     pub(crate) delivered: u64,
-    /// Read again and dropped, as it should be.
-    pub(crate) dropped: u64,
-    pub(crate) swept: u64,
-    /// Visible, but not delivered.
+    /// Visible, not delivered, and it may still read them.
+    pub(crate) waiting: u64,
+    /// Visible, not delivered, and it never asks for them again.
     pub(crate) lost: u64,
-    pub(crate) twice: u64,
+    /// Records that it had delivered before.
+    pub(crate) doubled: u64,
     /// Delivered, but never happened.
     pub(crate) unknown: u64,
-    /// Whether all that happened had its time to come through.
-    pub(crate) waited: bool,
-    pub(crate) stats: Stats,
-    pub(crate) breaches: Vec<String>,
+    /// Records read for each that was delivered.
+    pub(crate) reads: f64,
+    pub(crate) requests: u64,
 }
 
-impl Totals {
+impl Standing {
+    /// Whether each event was delivered once, as far as it could be.
     pub(crate) fn is_clean(&self) -> bool {
-        self.lost == 0 && self.twice == 0 && self.unknown == 0 && self.breaches.is_empty()
-    }
-
-    /// Answers that told us to go away.
-    pub(crate) fn throttled(&self) -> u64 {
-        ["429", "503"].iter().filter_map(|status| self.stats.requests_by_status.get(*status)).sum()
-    }
-
-    /// Answers broken in other ways.
-    pub(crate) fn broken(&self) -> u64 {
-        self.stats.faults.values().sum::<u64>().saturating_sub(self.throttled())
+        self.lost + self.doubled + self.unknown == 0
     }
 }
 
-impl Books {
-    pub(crate) fn new(began: Timestamp, window: Duration) -> Self {
-        Self { began, window, delivered: HashMap::new() }
-    }
-
-    /// Enters delivered records.
-    pub(crate) fn enter(&mut self, records: &[Record], truth: &[Truth], now: Timestamp) -> Lot {
-        let mut lot = Lot::default();
-        if records.is_empty() {
-            return lot;
-        }
-        let showed: HashMap<&str, &Truth> =
-            truth.iter().map(|event| (event.id.as_str(), event)).collect();
-        for record in records {
-            let body = serde_json::from_str(&record.body_json()).unwrap_or(Value::Null);
-            let id = text(&body, "/id");
-            let event = showed.get(id.as_str());
+impl Tally {
+    /// Enters delivered ids.
+    pub(crate) fn enter(&mut self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
             *self.delivered.entry(id).or_default() += 1;
-            let time = event.map_or(now, |event| event.time);
-            if time < self.began {
-                lot.history += 1;
-                continue;
-            }
-            let sign_in = SignIn {
-                time,
-                user: text(&body, "/userDisplayName"),
-                app: text(&body, "/appDisplayName"),
-                code: body.pointer("/status/errorCode").and_then(Value::as_u64).unwrap_or(0),
-                took: span(time, now),
-            };
-            match event {
-                Some(event) if span(event.time, event.visible_at) > self.window => {
-                    lot.late.push(sign_in);
-                }
-                _ => lot.prompt.push(sign_in),
-            }
         }
-        lot.prompt.sort_by_key(|sign_in| sign_in.time);
-        lot.late.sort_by_key(|sign_in| sign_in.time);
-        lot
     }
 
-    /// What was not delivered.
-    pub(crate) fn missing<'t>(&self, truth: &'t [Truth]) -> Vec<&'t Truth> {
-        truth.iter().filter(|event| !self.delivered.contains_key(&event.id)).collect()
-    }
-
-    /// Only what was visible by `now` can be lost.
-    pub(crate) fn balance(&self, truth: &[Truth], now: Timestamp) -> Totals {
-        let visible = |event: &&Truth| event.visible_at <= now;
-        let missing = self.missing(truth);
-        Totals {
-            happened: truth.len() as u64,
-            visible: truth.iter().filter(visible).count() as u64,
-            delivered: self.delivered.values().sum(),
-            lost: missing.iter().filter(|event| visible(event)).count() as u64,
-            twice: self.delivered.values().map(|times| times - 1).sum(),
-            unknown: (self.delivered.len() - (truth.len() - missing.len())) as u64,
-            ..Totals::default()
+    /// Strikes the balance at `now`: of what happened from `began` on, but what came of before is no mistake.
+    pub(crate) fn stand(&self, truth: &[Truth], began: Timestamp, now: Timestamp) -> Standing {
+        let mut standing = Standing {
+            doubled: self.delivered.values().map(|times| times - 1).sum(),
+            reads: self.read as f64 / self.delivered.len().max(1) as f64,
+            requests: self.requests,
+            ..Standing::default()
+        };
+        let mut known = HashSet::new();
+        for event in truth {
+            let delivered = self.delivered.contains_key(&event.id);
+            if delivered {
+                known.insert(event.id.as_str());
+            }
+            let time = moment(event.time);
+            match () {
+                () if time < began => {}
+                () if delivered => standing.delivered += 1,
+                () if moment(event.visible_at) > now => {}
+                () if time < self.reach => standing.lost += 1,
+                () => standing.waiting += 1,
+            }
         }
+        standing.unknown = (self.delivered.len() - known.len()) as u64;
+        standing
     }
 }
 
-fn text(body: &Value, pointer: &str) -> String {
-    body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+/// How many events of the story have happened, and how many of them show at `now`.
+pub(crate) fn happened(truth: &[Truth], began: Timestamp, now: Timestamp) -> (u64, u64) {
+    let ours = truth.iter().filter(|event| moment(event.time) >= began);
+    ours.fold((0, 0), |(all, visible), event| {
+        (all + 1, visible + u64::from(moment(event.visible_at) <= now))
+    })
 }
 
-fn span(from: Timestamp, to: Timestamp) -> Duration {
-    to.duration_since(from).max(SignedDuration::ZERO).unsigned_abs()
+/// A record's id.
+pub(crate) fn id_of(record: &Value) -> String {
+    record["id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The simulator's time in the library's words.
+pub(crate) fn moment(time: jiff::Timestamp) -> Timestamp {
+    Timestamp::from_nanos(i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -151,6 +110,7 @@ mod tests {
     use super::*;
 
     fn truth(id: &str, seconds: i64, late: i64) -> Truth {
+        let at = |seconds| jiff::Timestamp::from_second(seconds).unwrap();
         Truth {
             changes: Vec::new(),
             id: id.into(),
@@ -162,40 +122,43 @@ mod tests {
     }
 
     fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_000_000 + seconds).unwrap()
+        Timestamp::from_secs(seconds)
     }
 
-    fn record(id: &str) -> Record {
-        let mut body = vec![0x81, 0xa2, b'i', b'd', 0xa1];
-        body.extend(id.bytes());
-        Record {
-            instance: String::new(),
-            tag: String::new(),
-            seconds: 0,
-            nanoseconds: 0,
-            metadata: vec![0x80],
-            body,
-        }
+    fn tally(ids: &[&str], reach: i64) -> Tally {
+        let mut tally = Tally { reach: at(reach), read: 10, ..Tally::default() };
+        tally.enter(ids.iter().map(|id| (*id).to_owned()));
+        tally
     }
 
     #[test]
-    fn the_books_tell_lost_twice_and_unknown() {
-        let truth = [truth("a", 0, 1), truth("b", 1, 1), truth("c", 2, 100), truth("d", 3, 9)];
-        let mut books = Books::new(at(1), Duration::from_secs(4));
-        let lot = books.enter(&["a", "d", "d", "x"].map(record), &truth, at(20));
-        assert_eq!((lot.history, lot.late.len(), lot.prompt.len()), (1, 2, 1));
-        let totals = books.balance(&truth, at(20));
-        assert_eq!((totals.happened, totals.visible, totals.delivered), (4, 3, 4));
-        assert_eq!((totals.lost, totals.twice, totals.unknown), (1, 1, 1));
-        assert!(!totals.is_clean());
+    fn the_books_tell_delivered_waiting_lost_doubled_and_unknown() {
+        let truth = [
+            truth("before", 0, 1),
+            truth("missed before", 1, 1),
+            truth("a", 10, 1),
+            truth("lost", 11, 5),
+            truth("waits", 15, 1),
+            truth("unseen", 12, 100),
+        ];
+        let standing = tally(&["before", "a", "a", "never"], 15).stand(&truth, at(10), at(20));
+        let expected = Standing {
+            delivered: 1,
+            waiting: 1,
+            lost: 1,
+            doubled: 1,
+            unknown: 1,
+            reads: 10.0 / 3.0,
+            requests: 0,
+        };
+        assert_eq!(standing, expected);
+        assert_eq!(happened(&truth, at(10), at(20)), (4, 3));
     }
 
     #[test]
-    fn what_has_not_shown_is_not_lost() {
-        let truth = [truth("a", 0, 1), truth("b", 1, 100)];
-        let mut books = Books::new(at(0), Duration::from_secs(4));
-        books.enter(&[record("a")], &truth, at(2));
-        assert!(books.balance(&truth, at(20)).is_clean());
-        assert!(!books.balance(&truth, at(200)).is_clean());
+    fn what_is_within_reach_is_not_lost_yet() {
+        let truth = [truth("a", 10, 1)];
+        assert!(tally(&[], 10).stand(&truth, at(0), at(20)).is_clean());
+        assert!(!tally(&[], 11).stand(&truth, at(0), at(20)).is_clean());
     }
 }

@@ -1,16 +1,23 @@
-//! `lookback demo`: simulator, plugin and host in one process; then the books are balanced.
+//! `lookback demo`: one simulated API, three collectors side by side, and in the end the books are balanced.
 //!
 //! | module | idea |
 //! |---|---|
-//! | this one | the course of it: start, faults, end |
+//! | this one | the course of it: start, acts, end |
+//! | [`story`] | what happens when |
+//! | [`rivals`] | the two other ways to collect |
 //! | [`books`] | what happened against what was delivered |
-//! | [`screen`] | lines for people |
+//! | [`view`] | the same as lines for people |
+//! | [`screen`] | where they are shown |
 
 #![allow(clippy::disallowed_methods, reason = "a demo has a real clock")]
 
 mod books;
+mod rivals;
 mod screen;
+mod story;
+mod view;
 
+use std::collections::VecDeque;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -21,38 +28,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use in_lookback::config::units;
-use serde_json::json;
+use in_lookback::clock::Clock;
+use in_lookback::config::{Plan, load, units};
+use in_lookback::model::Timestamp;
+use serde_json::Value;
 
-use self::books::{Books, Totals};
+use self::books::{Tally, id_of};
+use self::rivals::Rival;
+use self::rivals::adjacent::Adjacent;
+use self::rivals::script::Script;
 use self::screen::Screen;
+use self::story::Act;
+use self::view::View;
 use crate::embedded::signals::{self, Signal};
 use crate::embedded::{Host, HostOptions, InputSpec, Output, Record};
 use crate::run;
-use crate::simulate::{FeedOptions, Options, Simulator};
+use crate::simulate::Simulator;
 
-/// How far back live polls read: what shows later than this is for the sweeps.
-const WINDOW: Duration = Duration::from_secs(4);
-/// One event in ten shows later than that.
-const LATENESS: &str = "70%exp:500ms,20%uniform:1s-3s,10%uniform:6s-11s";
-const BACKFILL: Duration = Duration::from_secs(300);
 const HEALTH_TAG: &str = "lookback.health";
-/// What goes wrong, one after the other, evenly over the time.
-const FAULTS: [&str; 4] = ["throttle", "truncate", "unavailable", "error"];
-/// Records that come within this belong to one poll.
-const GATHER: Duration = Duration::from_millis(300);
 /// How long the end may take until everything has shown and come through.
-const END_MAX: Duration = Duration::from_secs(45);
+const END_MAX: Duration = Duration::from_secs(60);
 
-/// Watch it work: no credentials, no Fluent Bit, ends by itself.
+/// Watch it work: no credentials, no Fluent Bit, ends by itself within a minute or so.
 ///
-/// Starts a simulated sign-in log that shows one event in ten too late for the polls, throttles, and breaks
-/// off in mid-answer. Loads the built plugin, polls, and in the end compares what happened with what was
-/// delivered. Exit code 0: nothing lost, nothing twice. All of it stays on this machine.
+/// Starts a simulated sign-in log that shows events late, throttles, breaks off and goes down, and lets three
+/// collectors ask it side by side: adjacent slices of time, the rule of a published script, and the built plugin.
+/// In the end what happened is compared with what each delivered. Exit code 0: lookback lost nothing and doubled
+/// nothing. All of it stays on this machine.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// How long events go on happening
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = units::duration)]
+    /// How long events go on happening; the whole story takes 30s
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     duration: Duration,
 
     /// Events a second
@@ -87,7 +93,7 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// True if the books balance.
+/// True if lookback's books balance.
 fn try_run(
     args: &DemoArgs,
     signals: &Receiver<Signal>,
@@ -97,36 +103,37 @@ fn try_run(
         None => run::beside([])?,
     };
     let dir = StateDir::create()?;
-    let simulator = Simulator::start(options(args))?;
-    let screen = Screen::of_stdout();
-    screen.opening(args.rate, args.duration, WINDOW)?;
+    let mut screen = Screen::of_stdout();
+    screen.open(args.rate)?;
+    let simulator = Simulator::start(story::options(args.seed, args.rate))?;
+    let (start, began) = (Instant::now(), Clock::start().now().wall);
+    let input = input(&simulator, &dir.0);
+    let rivals = [
+        Rival::start(plan(&input)?, Adjacent::new(began))?,
+        Rival::start(plan(&input)?, Script::new())?,
+    ];
     let (say, heard) = mpsc::channel();
-    let host = host(&plugin, &simulator, &dir.0, say)?;
-    let mut demo =
-        Demo { simulator, host, heard, screen, books: Books::new(jiff::Timestamp::now(), WINDOW) };
-    let waited = demo.play(args.duration, signals)? && demo.wait_for_the_rest(signals)?;
-    demo.end(waited)
-}
-
-fn options(args: &DemoArgs) -> Options {
-    let feed = FeedOptions {
-        seed: args.seed,
-        rate: args.rate.into(),
-        backfill: BACKFILL,
-        lateness: LATENESS.parse().expect("the simulator's own language"),
-        ..FeedOptions::default()
+    let host = host(&plugin, input, say)?;
+    let mut demo = Demo {
+        simulator,
+        host,
+        rivals,
+        heard,
+        screen,
+        start,
+        began,
+        expected: (args.duration.as_secs_f64() * f64::from(args.rate)) as u64,
+        tally: Tally::default(),
+        newest: VecDeque::new(),
     };
-    Options { feed, ..Options::default() }
+    let settled = demo.play(args.duration, signals)? && demo.settle(signals)?;
+    demo.end(settled)
 }
 
-/// Starts the plugin; if it refuses, its log says why.
-fn host(
-    plugin: &Path,
-    simulator: &Simulator,
-    dir: &Path,
-    say: Sender<Record>,
-) -> Result<Host, Box<dyn std::error::Error>> {
-    let input = InputSpec::new("lookback.0")
+/// What the plugin is to do.
+fn input(simulator: &Simulator, dir: &Path) -> InputSpec {
+    let sweep = [story::SWEEP_DEPTH, story::SWEEP_EVERY].map(units::show).join("/");
+    InputSpec::new("lookback.0")
         .tag("entra.signins")
         .set("api", "entra_signins")
         .set("tenant", "contoso.example")
@@ -134,16 +141,29 @@ fn host(
         .set("client_secret", "simulator-secret")
         .set("base_url", simulator.url())
         .set("token_url", format!("{}/contoso.example/oauth2/v2.0/token", simulator.url()))
-        .set("interval", "2s")
-        .set("window", units::show(WINDOW))
+        .set("interval", units::show(story::INTERVAL))
+        .set("window", units::show(story::WINDOW))
         .set("widen", "off")
-        .set("sweeps", "15s/3s, 5m/20s")
-        .set("start", units::show(BACKFILL + Duration::from_secs(1)))
+        .set("sweeps", sweep)
         .set("rate_limit", "600")
-        .set("heartbeat", "10s")
+        .set("heartbeat", "20s")
         .set("commit_delay", "1s")
         .set("health_tag", HEALTH_TAG)
-        .set("db", dir.join("lookback.db").display());
+        .set("db", dir.join("lookback.db").display())
+}
+
+/// The same for the rivals, who ask as it does but for when and for what.
+fn plan(input: &InputSpec) -> Result<Plan, Box<dyn std::error::Error>> {
+    let of = |key: &str| input.properties.iter().find(|(it, _)| it == key);
+    Ok(load::plan(|key| of(key).map(|(_, value)| value.clone()))?)
+}
+
+/// Starts the plugin; if it refuses, its log says why.
+fn host(
+    plugin: &Path,
+    input: InputSpec,
+    say: Sender<Record>,
+) -> Result<Host, Box<dyn std::error::Error>> {
     let log = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&log);
     let options = HostOptions {
@@ -171,97 +191,145 @@ impl Output for Outlet {
 struct Demo {
     simulator: Simulator,
     host: Host,
+    rivals: [Rival; 2],
     heard: Receiver<Record>,
     screen: Screen,
-    books: Books,
+    start: Instant,
+    /// What happened before is no part of the story.
+    began: Timestamp,
+    expected: u64,
+    /// lookback's.
+    tally: Tally,
+    /// Its newest records, as lines.
+    newest: VecDeque<String>,
 }
 
 impl Demo {
-    /// Shows what comes, and makes things go wrong. False: interrupted.
+    /// Lets it happen, act by act. False: interrupted.
     fn play(&mut self, duration: Duration, signals: &Receiver<Signal>) -> io::Result<bool> {
-        let start = Instant::now();
-        let pause = duration / (FAULTS.len() as u32 + 1);
-        let mut faults = FAULTS.iter().zip(1..).peekable();
-        while start.elapsed() < duration {
-            if let Some((fault, _)) = faults.next_if(|(_, i)| start.elapsed() >= pause * *i) {
-                let queued = self.simulator.change_faults(&json!({"next": [fault]}));
-                queued.expect("the simulator's own names");
+        let mut acts = story::acts(duration).into_iter().peekable();
+        while self.start.elapsed() < duration {
+            while let Some(act) = acts.next_if(|act| act.at <= self.start.elapsed()) {
+                self.act(&act)?;
             }
             if signals.try_recv().is_ok() {
-                self.simulator.pause();
                 return Ok(false);
             }
-            self.show_what_came()?;
+            self.go_on()?;
+        }
+        // Of the last moment: what has begun is to end.
+        for act in acts {
+            self.act(&act)?;
         }
         self.simulator.pause();
+        self.announce(duration, "night falls, nothing happens; what is late is still to show")?;
         Ok(true)
     }
 
-    /// Waits until everything that happened has shown and has been delivered. False: interrupted.
-    fn wait_for_the_rest(&mut self, signals: &Receiver<Signal>) -> io::Result<bool> {
-        let truth = self.simulator.truth();
-        self.screen.note(&format!(
-            "no more events; {} are still to show or to be found",
-            screen::thousands(self.books.missing(&truth).len())
-        ))?;
-        let start = Instant::now();
-        while !self.books.missing(&truth).is_empty() && start.elapsed() < END_MAX {
+    /// Waits until everything has shown, and each collector has delivered or lost it. False: interrupted.
+    fn settle(&mut self, signals: &Receiver<Signal>) -> io::Result<bool> {
+        let dusk = Instant::now();
+        loop {
+            let view = self.view();
+            let open = view.standings.iter().any(|standing| standing.waiting > 0);
+            let over = dusk.elapsed() >= story::NIGHT && view.visible == view.happened && !open;
+            if over || dusk.elapsed() >= END_MAX {
+                return Ok(true);
+            }
             if signals.try_recv().is_ok() {
                 return Ok(false);
             }
-            self.show_what_came()?;
+            self.go_on()?;
         }
-        Ok(true)
     }
 
-    /// Gathers a moment's records, and shows them.
-    fn show_what_came(&mut self) -> io::Result<()> {
-        let first = match self.heard.recv_timeout(Duration::from_millis(100)) {
-            Ok(record) => record,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
-        };
-        let mut came = vec![first];
-        while let Ok(record) = self.heard.recv_timeout(GATHER) {
-            came.push(record);
+    fn act(&self, act: &Act) -> io::Result<()> {
+        if let Some(patch) = &act.patch {
+            self.simulator.change_faults(patch).expect("the simulator's own names");
         }
-        self.take(came)
+        self.announce(act.at, act.says)
     }
 
-    fn take(&mut self, came: Vec<Record>) -> io::Result<()> {
-        let (health, events): (Vec<Record>, Vec<Record>) =
-            came.into_iter().partition(|record| record.tag == HEALTH_TAG);
-        let now = jiff::Timestamp::now();
-        let lot = self.books.enter(&events, &self.simulator.truth(), now);
-        self.screen.lot(&lot)?;
-        for record in &health {
-            self.screen.health(record)?;
+    fn announce(&self, at: Duration, says: &str) -> io::Result<()> {
+        let paint = self.screen.paint;
+        self.screen.tell(&format!("{}  {}", view::clock(at), paint.bold(says)))
+    }
+
+    /// Takes what came within a moment, and shows how things stand.
+    fn go_on(&mut self) -> io::Result<()> {
+        match self.heard.recv_timeout(Duration::from_millis(100)) {
+            Ok(record) => self.take(&record)?,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        while let Ok(record) = self.heard.try_recv() {
+            self.take(&record)?;
+        }
+        let elapsed = self.start.elapsed();
+        if self.screen.is_due(elapsed) {
+            let view = self.view();
+            self.screen.show(elapsed, &view)?;
         }
         Ok(())
     }
 
-    /// Shuts down in order and balances the books. True if they do.
-    fn end(self, waited: bool) -> Result<bool, Box<dyn std::error::Error>> {
-        self.screen.note("shutting down")?;
+    fn take(&mut self, record: &Record) -> io::Result<()> {
+        let body: Value = serde_json::from_str(&record.body_json()).unwrap_or(Value::Null);
+        if record.tag == HEALTH_TAG {
+            return self.screen.tell(&view::health(&body, self.screen.paint));
+        }
+        self.tally.enter([id_of(&body)]);
+        let happened = body["createdDateTime"].as_str().unwrap_or_default();
+        let took = Timestamp::parse(happened).map(|time| Clock::start().now().wall.since(time));
+        self.newest.push_back(view::sign_in(&body, took.unwrap_or_default(), self.screen.paint));
+        if self.newest.len() > view::RECORDS {
+            self.newest.pop_front();
+        }
+        Ok(())
+    }
+
+    /// How everybody stands now.
+    fn view(&mut self) -> View {
+        let now = Clock::start().now().wall;
+        self.look_at_the_plugin();
+        self.tally.reach = now - (story::SWEEP_DEPTH + story::SWEEP_EVERY);
+        let truth = self.simulator.truth();
+        let stand = |tally: &Tally| tally.stand(&truth, self.began, now);
+        let [adjacent, script] = &self.rivals;
+        let (happened, visible) = books::happened(&truth, self.began, now);
+        View {
+            happened,
+            visible,
+            expected: self.expected,
+            standings: [stand(&adjacent.tally()), stand(&script.tally()), stand(&self.tally)],
+            newest: self.newest.iter().cloned().collect(),
+        }
+    }
+
+    /// What the plugin's own metrics say.
+    fn look_at_the_plugin(&mut self) {
         let metric = |name: &str| self.host.metric(name, &[]).unwrap_or(0.0) as u64;
-        let (duplicates, late) =
-            (metric("lookback_duplicates_total"), metric("lookback_late_records_total"));
-        let Self { simulator, host, heard, screen, mut books } = self;
+        self.tally.read = metric("lookback_records_total") + metric("lookback_duplicates_total");
+        self.tally.requests = metric("lookback_requests_total");
+    }
+
+    /// Shuts down in order and strikes the balance. True if it is lookback's to be proud of.
+    fn end(mut self, settled: bool) -> Result<bool, Box<dyn std::error::Error>> {
+        let mut view = self.view();
+        let Self { simulator, host, rivals, heard, screen, began, mut tally, .. } = self;
         let report = host.stop();
-        let rest: Vec<Record> =
-            heard.try_iter().filter(|record| record.tag != HEALTH_TAG).collect();
+        drop(rivals);
+        for record in heard.try_iter().filter(|record| record.tag != HEALTH_TAG) {
+            tally.enter([id_of(&serde_json::from_str(&record.body_json())?)]);
+        }
+        if settled {
+            // What it has not found by now it has lost.
+            tally.reach = Clock::start().now().wall;
+        }
         let truth = simulator.truth();
-        let now = jiff::Timestamp::now();
-        books.enter(&rest, &truth, now);
-        let totals = Totals {
-            waited,
-            dropped: duplicates,
-            swept: late,
-            stats: simulator.stop()?,
-            breaches: report.breaches,
-            ..books.balance(&truth, now)
-        };
-        screen.summary(&totals)?;
-        Ok(waited && totals.is_clean())
+        view.standings[2] = tally.stand(&truth, began, Clock::start().now().wall);
+        let stats = simulator.stop()?;
+        screen.end(&view::verdict(&view, &stats, settled, &report.breaches, screen.paint))?;
+        Ok(settled && view.standings[2].is_clean() && report.breaches.is_empty())
     }
 }
 
