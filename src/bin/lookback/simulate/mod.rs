@@ -48,6 +48,11 @@ mod walk;
 mod wire;
 mod world;
 
+#[cfg(test)]
+pub(crate) use self::clock::ManualClock;
+#[cfg(test)]
+#[allow(unused_imports, reason = "for the tests of the plugin")]
+pub(crate) use self::record::STATES;
 pub(crate) use self::{
     args::SimulateArgs,
     clock::{Clock, SystemClock},
@@ -61,11 +66,6 @@ pub(crate) use self::{
 };
 #[allow(unused_imports, reason = "for the demo and for tests")]
 pub(crate) use self::{assertion::Certificate, blobs::BlobOptions};
-#[cfg(test)]
-pub(crate) use self::clock::ManualClock;
-#[cfg(test)]
-#[allow(unused_imports, reason = "for the tests of the plugin")]
-pub(crate) use self::record::STATES;
 
 /// What a simulator is like. The default listens on a free port and has no faults.
 pub(crate) struct Options {
