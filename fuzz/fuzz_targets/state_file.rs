@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use in_lookback::model::{Bucket, EventKey, IdHash, Timestamp};
+use in_lookback::model::{Bucket, EventKey, IdHash, Known, Timestamp, Version};
 use in_lookback::poll::Progress;
 use in_lookback::poll::ledger::Ledger;
 use in_lookback::poll::progress::Commit;
@@ -67,9 +67,11 @@ fuzz_target!(|data: &[u8]| {
 fn used(state: &mut SqliteState) -> Result<(), StateError> {
     let key = key(5, 7);
     state.commit(&commit(vec![key]))?;
-    let mut known = HashMap::from([(key, false)]);
+    let mut known = HashMap::from([(key.key(), Known::No)]);
     state.known(&mut known)?;
     assert!(known.len() == 1);
+    state.doubt(&[key.key()])?;
+    state.commit(&Commit { adopted: vec![key], ..commit(Vec::new()) })?;
     let old = Commit { expire_before: Bucket(3), ..commit(Vec::new()) };
     state.commit(&old)?;
     Ok(())
@@ -110,12 +112,13 @@ fn progress() -> Progress {
     Progress::new(Timestamp::from_secs(5))
 }
 
-fn commit(keys: Vec<EventKey>) -> Commit {
-    Commit { keys, progress: progress(), expire_before: Bucket(0), ledger: Ledger::default() }
+fn commit(keys: Vec<Version>) -> Commit {
+    let (adopted, ledger) = (Vec::new(), Ledger::default());
+    Commit { keys, adopted, progress: progress(), expire_before: Bucket(0), ledger }
 }
 
-fn key(bucket: i64, id: u128) -> EventKey {
-    EventKey { bucket: Bucket(bucket), id: IdHash(id) }
+fn key(bucket: i64, id: u128) -> Version {
+    EventKey { bucket: Bucket(bucket), id: IdHash(id) }.into()
 }
 
 fn read(path: &Path) -> Files {

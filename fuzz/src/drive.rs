@@ -9,7 +9,7 @@ use in_lookback::api::Origin;
 use in_lookback::api::definition::Paging;
 use in_lookback::api::page::{Entry, Event, Failure, FailureKind};
 use in_lookback::config::{Plan, Secret};
-use in_lookback::model::{Bucket, EventKey, IdHash, Now, Seen, Timestamp};
+use in_lookback::model::{Bucket, EventKey, IdHash, Known, Now, Seen, Timestamp};
 use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Fetch, Reads, Step};
 use in_lookback::poll::progress::Beginning;
@@ -87,15 +87,16 @@ fn answer(plan: &Plan, engine: &mut Engine, fetch: &Fetch, step: u64, mood: u8, 
     let next = next(plan, step, mood);
     match fetch.reads {
         Reads::Page | Reads::Blob(_) => {
-            let event = Event { seen: Seen { key, time, selected: time, fault: None }, raw: "{}" };
+            let seen = Seen { key, time, selected: time, fault: None, content: None };
+            let event = Event { seen, raw: "{}" };
             let events = if mood.is_multiple_of(2) { vec![event] } else { Vec::new() };
-            let known = HashMap::from([(key, mood.is_multiple_of(3))]);
+            let known = HashMap::from([(key, known(mood))]);
             engine.page(fetch.ticket, &events, next.as_deref(), &known, now);
         }
         Reads::Listing => {
             let link = format!("/blob/{step}").into();
             let entries = [Entry { key, link, made: time }];
-            let known = HashMap::from([(key, mood.is_multiple_of(3))]);
+            let known = HashMap::from([(key, known(mood))]);
             engine.listing(fetch.ticket, &entries, next.as_deref(), &known, now);
         }
         Reads::Subscriptions => {
@@ -104,6 +105,11 @@ fn answer(plan: &Plan, engine: &mut Engine, fetch: &Fetch, step: u64, mood: u8, 
         }
         Reads::Started => engine.subscribed(fetch.ticket),
     }
+}
+
+/// What the state knows.
+fn known(mood: u8) -> Known {
+    if mood.is_multiple_of(3) { Known::Yes(None) } else { Known::No }
 }
 
 /// What a page says of the next one.
