@@ -31,6 +31,7 @@ mod apis;
 mod backpressure;
 mod bench;
 mod check;
+mod coverage;
 mod crash;
 mod credentials;
 mod dashboards;
