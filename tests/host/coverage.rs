@@ -37,7 +37,7 @@ fn what_an_outage_left_unread_shows_as_holes_and_what_filled_them_is_told() {
         rate: 0.05,
         ..history(900)
     });
-    let input = with(bench.small_pages("in"), "start", PAST);
+    let input = with(with(bench.small_pages("in"), "start", PAST), "sweeps", "5h/1h");
     let db = bench.path("lookback.db");
     bench.faults(json!({"error": 1}));
     let host = bench.start(vec![input.clone()]);
