@@ -53,6 +53,19 @@ fn in_memory(criterion: &mut Criterion) {
             });
         });
     }
+    let mut dedup = Dedup::new(Bucket(0));
+    (0..IDS).for_each(|index| dedup.load(version(index, DedupOn::Id)));
+    group.bench_function("the same, counted in the ledger", |bencher| {
+        let mut ledger = Ledger::default();
+        let now = Timestamp::from_secs(4_000);
+        bencher.iter(|| {
+            for index in 0..1_000 {
+                let version = black_box(version(index, DedupOn::Id));
+                assert_eq!(dedup.judge(version, Known::No), Verdict::Same);
+                ledger.duplicate(version.bucket, now);
+            }
+        });
+    });
     group.finish();
 }
 

@@ -34,6 +34,7 @@ mod backpressure;
 mod bench;
 mod changes;
 mod check;
+mod coverage;
 mod crash;
 mod credentials;
 mod dashboards;
