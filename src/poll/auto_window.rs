@@ -18,20 +18,19 @@ const TAIL: f64 = 0.999;
 /// The share of records that it is to show at any price.
 const BULK: f64 = 0.9;
 
-/// Less than a day, so that it comes back from an outage within a day.
-const LONG: (usize, Duration) = (20, Duration::from_secs(3_600));
+/// Less than a day, so that it comes back from an outage within a day. Of one in ten records it goes by the newest
+/// two epochs, so that a window as wide as an outage was long does not last.
+const EPOCH: Duration = Duration::from_secs(1_800);
+const EPOCHS: usize = 40;
 
-/// Soon forgotten, so that a window as wide as an outage was long does not last.
-const RECENT: (usize, Duration) = (2, Duration::from_secs(1_800));
-
-/// Fewer records say nothing of one in ten.
+/// Fewer records say nothing of one in ten: then older ones have a say.
 const BULK_RECORDS_MIN: f64 = 20.0;
 
 /// Fewer records say nothing of one in a thousand that would let the window go below what it began with.
 const TAIL_RECORDS_MIN: f64 = 1_000.0;
 
 /// A window that is short by less is left as it is: that is what the room is for.
-const SHORT: f64 = 1.25;
+const SHORT: f64 = 1.3;
 
 /// One that is too long by less is left as well.
 const LONG_BY: f64 = 1.6;
@@ -59,8 +58,10 @@ pub struct AutoWindow {
     bounds: Bounds,
     interval: Duration,
     window: Duration,
-    long: Lateness,
-    recent: Lateness,
+    /// Of all records.
+    tail: Lateness,
+    /// The same, but what a rare sweep finds has the share that it has among the records of its time.
+    bulk: Lateness,
     /// How far back a live poll can read in half an interval, as the last one went; nothing before the first.
     affordable: Option<Duration>,
     /// Whether the last one took longer than an interval.
@@ -76,8 +77,8 @@ impl AutoWindow {
             bounds,
             interval,
             window: window.unwrap_or(bounds.first).clamp(bounds.least, bounds.max),
-            long: Lateness::over(LONG.0, LONG.1),
-            recent: Lateness::over(RECENT.0, RECENT.1),
+            tail: Lateness::over(EPOCHS, EPOCH),
+            bulk: Lateness::over(EPOCHS, EPOCH),
             affordable: None,
             overrun: false,
             calm: None,
@@ -91,10 +92,10 @@ impl AutoWindow {
 
     /// A record was seen for the first time, so late, by a read of a kind that comes so often.
     pub fn saw(&mut self, late_by: Duration, every: Duration, now: Duration) {
-        self.long.add(late_by, 1.0, now);
-        // What a daily sweep finds is a day's late records: among those of the last minutes they count less.
-        let share = RECENT.1.as_secs_f64() / every.as_secs_f64().max(1.0);
-        self.recent.add(late_by, share.min(1.0), now);
+        self.tail.add(late_by, 1.0, now);
+        // What a daily sweep finds at once are a day's late records.
+        let share = EPOCH.as_secs_f64() / every.as_secs_f64().max(1.0);
+        self.bulk.add(late_by, share.min(1.0), now);
     }
 
     /// A live poll that read so much took so long.
@@ -129,16 +130,15 @@ impl AutoWindow {
 
     /// What it should be now.
     fn wanted(&mut self, now: Duration) -> (Duration, Why) {
-        self.long.turn(now);
-        self.recent.turn(now);
+        self.tail.turn(now);
+        self.bulk.turn(now);
         let Bounds { least, first, tail_max, max } = self.bounds;
-        let known = self.long.records();
         // It does not go below what it began with, and does not grow to that either.
-        let floor = if known < TAIL_RECORDS_MIN { first.min(self.window) } else { least };
-        let tail = seconds(self.long.quantile(TAIL));
-        let enough = |records: &&Lateness| records.records() >= BULK_RECORDS_MIN;
-        let newest = [&self.recent, &self.long].into_iter().find(enough);
-        let bulk = seconds(newest.map_or(0.0, |records| records.quantile(BULK)));
+        let few = self.tail.records() < TAIL_RECORDS_MIN;
+        let floor = if few { first.min(self.window) } else { least };
+        let tail = Duration::from_secs_f64(self.tail.quantile(TAIL));
+        let bulk = self.bulk.recent_quantile(BULK_RECORDS_MIN, BULK);
+        let bulk = Duration::from_secs_f64(bulk);
         let affordable = self.affordable.unwrap_or(self.window).max(tail_max).min(max);
         let all = [
             (floor, Why::Unknown),
@@ -171,10 +171,6 @@ impl AutoWindow {
         let rounded = Duration::from_secs(seconds.div_ceil(grain) * grain);
         rounded.clamp(self.bounds.least, self.bounds.max)
     }
-}
-
-fn seconds(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds)
 }
 
 #[cfg(test)]
@@ -232,9 +228,9 @@ mod tests {
     #[test]
     fn it_follows_twice_the_99_9th_percentile_and_stays_above_twice_interval() {
         let mut polls = Polls::new(Some(MINUTE * 6));
-        polls.polls(HOUR * 5, || (1..=100).map(|n| SECOND * 250 * n / 100).collect());
+        polls.polls(HOUR * 5, || (1..=100).map(|n| SECOND * 290 * n / 100).collect());
         let window = polls.auto.window();
-        assert_eq!(window, MINUTE * 9, "twice 250 s");
+        assert_eq!(window, MINUTE * 10, "twice 290 s");
         polls.polls(HOUR * 30, || vec![SECOND; 100]);
         assert_eq!(polls.auto.window(), BOUNDS.least);
     }

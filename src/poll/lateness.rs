@@ -23,7 +23,7 @@ pub struct Lateness {
 impl Lateness {
     /// Remembers so many epochs of a length, the present one among them.
     pub fn over(epochs_max: usize, length: Duration) -> Self {
-        let epochs = VecDeque::from([[0.0; STEPS]]);
+        let epochs = vec![[0.0; STEPS]; epochs_max.min(2)].into();
         Self { epochs, epochs_max, length, turned: Duration::ZERO }
     }
 
@@ -59,10 +59,27 @@ impl Lateness {
 
     /// The lateness in seconds that a share `q` of the records stayed under; zero if there were none.
     pub fn quantile(&self, q: f64) -> f64 {
-        let wanted = q * self.records();
+        self.quantile_of_newest(self.epochs.len(), q)
+    }
+
+    /// The same of the newest epochs: of two, or of as many as hold so many records. Zero if all hold fewer.
+    pub fn recent_quantile(&self, records_min: f64, q: f64) -> f64 {
+        let mut records = 0.0;
+        for (before, epoch) in self.epochs.iter().rev().enumerate() {
+            records += epoch.iter().sum::<f64>();
+            if before > 0 && records >= records_min {
+                return self.quantile_of_newest(before + 1, q);
+            }
+        }
+        0.0
+    }
+
+    fn quantile_of_newest(&self, epochs: usize, q: f64) -> f64 {
+        let newest = self.epochs.iter().rev().take(epochs);
+        let wanted = q * newest.clone().flatten().sum::<f64>();
         let (mut below, mut found) = (0.0, 0.0);
         for step in 0..STEPS {
-            let count: f64 = self.epochs.iter().map(|epoch| epoch[step]).sum();
+            let count: f64 = newest.clone().map(|epoch| epoch[step]).sum();
             if count > 0.0 {
                 below += count;
                 found = ((step as f64 + 0.5) / STEPS_PER_OCTAVE).exp2() - 1.0;
@@ -103,6 +120,20 @@ mod tests {
         assert!(lateness.quantile(1.0) < 2.0);
         lateness.turn(HOUR * 1_000);
         assert_eq!((lateness.records(), lateness.quantile(1.0)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn the_newest_are_of_two_epochs_or_of_as_many_as_hold_enough() {
+        let mut lateness = Lateness::over(5, HOUR);
+        for (hour, records) in [(0, 50), (1, 9), (2, 9), (3, 3)] {
+            let by = Duration::from_secs(1 << (10 - hour));
+            (0..records).for_each(|_| lateness.add(by, 1.0, HOUR * hour));
+        }
+        let about = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.1;
+        assert!(about(lateness.recent_quantile(10.0, 1.0), 256.0));
+        assert!(about(lateness.recent_quantile(20.0, 1.0), 512.0));
+        assert!(about(lateness.recent_quantile(22.0, 1.0), 1_024.0));
+        assert_eq!(lateness.recent_quantile(72.0, 1.0), 0.0);
     }
 
     #[test]
