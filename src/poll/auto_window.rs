@@ -136,7 +136,8 @@ impl AutoWindow {
         } else if wanted > self.window.mul_f64(SHORT) {
             (wanted, why)
         } else if wanted.mul_f64(LONG_BY) < self.window {
-            (self.shorter(self.calmed(wanted, now)?), why)
+            let most = self.calmed(wanted, now)?;
+            (self.shorter(most), why)
         } else {
             self.calm = None;
             return None;
