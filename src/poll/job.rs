@@ -53,7 +53,7 @@ pub struct Job {
     pub came_on: Duration,
     /// What it leaves to the catch-up.
     pub hole: Option<TimeRange>,
-    /// Whether how late its records are says something about the API, and not about an outage of ours.
+    /// Whether how late a live poll's records are says something about the API, and not about an outage of ours.
     pub tells_lateness: bool,
     /// What it has seen.
     pub tally: Tally,
@@ -72,7 +72,9 @@ pub struct Tally {
     pub oldest: Option<Timestamp>,
     /// The newest of the times that they were selected by.
     pub newest: Option<Timestamp>,
-    /// Events that a sweep saw first.
+    /// Events that it saw first.
+    pub found: u64,
+    /// Events that a sweep saw first, and that the window had missed.
     pub late: u64,
     /// How late the latest of those was.
     pub latest_by: Duration,
@@ -92,7 +94,7 @@ impl Job {
             began,
             came_on: began.mono,
             hole: None,
-            tells_lateness: true,
+            tells_lateness: false,
             tally: Tally::default(),
             reading: Reading::new(began.wall),
             lost: Vec::new(),

@@ -40,6 +40,9 @@ pub struct Progress {
     /// From here on the ledger tells what was read; nothing if it has not begun.
     #[serde(default)]
     pub ledger_from: Option<Timestamp>,
+    /// How far back live polls read, where that follows the lateness.
+    #[serde(default)]
+    pub window_seconds: Option<u64>,
 }
 
 /// How far one sweep has come.
@@ -113,6 +116,8 @@ pub enum Mark {
     Mended(TimeRange),
     /// Hours have been read completely.
     Covered(Vec<Covered>),
+    /// Live polls read so far back from now on.
+    Window(Duration),
 }
 
 impl Mark {
@@ -137,6 +142,7 @@ impl Progress {
             follow: None,
             gaps: Vec::new(),
             ledger_from: Some(origin),
+            window_seconds: None,
         }
     }
 
@@ -171,6 +177,7 @@ impl Progress {
             }
             Mark::Mended(range) => ranges::remove(&mut self.gaps, *range),
             Mark::Fetched(_) | Mark::Covered(_) => {}
+            Mark::Window(window) => self.window_seconds = Some(window.as_secs()),
         }
     }
 

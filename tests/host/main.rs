@@ -19,6 +19,7 @@
 //! | [`check`] | does `lookback check` pass what is good, and explain what the API says? |
 //! | [`demo`] | does `lookback demo` end by itself, and lookback alone without a loss? |
 //! | [`dashboards`] | do dashboard and alerts ask for what a running plugin shows? |
+//! | [`window`] | does a window that follows the lateness show where it is? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
 #![allow(clippy::disallowed_methods, reason = "a host has a clock, and tests have deadlines")]
@@ -50,6 +51,7 @@ mod refusals;
 mod secrets;
 mod state;
 mod tls;
+mod window;
 
 /// Without this the plugin would find no host, and every other test here would test the fallbacks.
 #[test]

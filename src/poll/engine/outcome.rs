@@ -10,6 +10,7 @@ use crate::api::page::{Entry, Event, Failure, FailureKind};
 use crate::api::position;
 use crate::api::request::{self, Ticket};
 use crate::model::{Bucket, EventKey, Fault, Known, Now, Seen, TimeRange, Timestamp};
+use crate::poll::auto_window::Found;
 use crate::poll::dedup::Verdict;
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::progress::Mark;
@@ -190,16 +191,21 @@ impl Engine {
         }
         // What happened before the very first poll's reach no window has ever covered.
         let covered = timed && seen.selected >= self.progress.origin;
-        let tells = self.job(asked.lane, asked.job).is_some_and(|job| job.tells_lateness);
-        if covered && tells {
-            self.lateness.add(now.wall.since(seen.time), now.mono);
-        }
+        let covered = covered && !self.is_left_unread(seen.selected);
         let missed_by = now.wall.since(seen.selected);
-        let missed = covered && missed_by > self.plan.schedule.window;
-        let unread = |hole: &TimeRange| hole.contains(seen.selected);
+        if let Some(job) = self.job(asked.lane, asked.job) {
+            job.tally.found += 1;
+        }
+        if covered && let Some(found) = self.tells_lateness(asked, seen.selected, now) {
+            self.lateness.add(now.wall.since(seen.time), now.mono);
+            if let Some(auto) = &mut self.auto {
+                auto.saw(missed_by, found, now.mono);
+            }
+        }
+        // What the window covers by now a live poll would have seen next.
+        let missed = covered && missed_by > self.window;
         if missed
             && matches!(self.lanes[asked.lane].kind, Kind::Sweep(_))
-            && !self.progress.holes.iter().any(unread)
             && let Some(job) = self.job(asked.lane, asked.job)
         {
             job.tally.late += 1;
@@ -210,6 +216,28 @@ impl Engine {
             }
         }
         true
+    }
+
+    /// Whether an outage left this unread, and the catch-up has not come to it yet.
+    fn is_left_unread(&self, moment: Timestamp) -> bool {
+        let planned = self.lanes.iter().filter_map(|lane| lane.job.as_ref()?.hole.as_ref());
+        self.progress.holes.iter().chain(planned).any(|hole| hole.contains(moment))
+    }
+
+    /// Whose first sight it is, if it says how late the API is, and not how late we are.
+    fn tells_lateness(&self, asked: &Asked, moment: Timestamp, now: Now) -> Option<Found> {
+        let Lane { kind, job, .. } = &self.lanes[asked.lane];
+        let job = job.as_ref().filter(|job| job.serial == asked.job)?;
+        match kind {
+            Kind::CatchUp => None,
+            Kind::Live => job.tells_lateness.then_some(Found::ByPoll),
+            // What live polls have not come to yet they have not missed.
+            Kind::Sweep(_) => {
+                let polled = self.progress.live_until.is_some_and(|until| moment <= until);
+                let found = Found::BySweep { found: job.tally.found, of: job.tally.events };
+                (polled && self.polls_on_time(now)).then_some(found)
+            }
+        }
     }
 
     /// An event far from what was asked for: an API may show such, but a misread time looks like it.
