@@ -30,7 +30,11 @@ pub const KEYS: &[Key] = &[
         "names this source in the state, the metrics and the health records; default: `<api>/<tenant>`, else `<api>/<host>`",
     ),
     key("interval", "3m", "from the start of one live poll to the next"),
-    key("window", "", "how far back every live poll reads; default: the definition's"),
+    key(
+        "window",
+        "",
+        "how far back every live poll reads; default: the definition's. `auto`: set from the lateness measured, twice its 99.9th percentile, never under twice `interval`",
+    ),
     key(
         "sweeps",
         "",

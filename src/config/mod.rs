@@ -1,6 +1,7 @@
 //! From the strings of a Fluent Bit config to a validated [`Plan`]. Pure but for [`load`].
 
 mod access;
+pub mod auto;
 pub mod cloud;
 mod hosts;
 pub mod keys;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::auto::Bounds;
 use super::cloud::Cloud;
 use super::sweeps::{self, Sweep};
 use super::{Secret, units};
@@ -58,8 +59,10 @@ pub struct Plan {
 pub struct Schedule {
     /// From the start of one live poll to the next.
     pub interval: Duration,
-    /// How far back every live poll reads.
+    /// How far back every live poll reads; with `auto`, at first.
     pub window: Duration,
+    /// Between which bounds that follows the lateness, if it does.
+    pub auto: Option<Bounds>,
     /// Deeper re-reads, the shallowest first.
     pub sweeps: Vec<Sweep>,
     /// How far back the very first poll reads.
@@ -217,6 +220,10 @@ impl Plan {
         let widen = schedule.widen.map_or("off".to_owned(), |widen| {
             format!("{} up to {}", units::show(widen.step), units::show(widen.max))
         });
+        let window = units::show(schedule.window);
+        let window = schedule.auto.map_or(window.clone(), |bounds| {
+            format!("[auto from {window}, up to {}]", units::show(bounds.max))
+        });
         let format = match &self.format {
             Format::Record => "record".to_owned(),
             Format::Raw(key) => format!("raw in '{key}'"),
@@ -228,7 +235,7 @@ impl Plan {
         };
         let login = self.access.as_ref().map_or("none".to_owned(), |access| access.login.summary());
         format!(
-            "api={} source={} cloud={} base_url={} login=[{login}] interval={} window={} sweeps=[{}] widen=[{widen}] \
+            "api={} source={} cloud={} base_url={} login=[{login}] interval={} window={window} sweeps=[{}] widen=[{widen}] \
              drift_alert={} format=[{format}] provenance={provenance} health_tag={} heartbeat={} batch_size={} tick_bytes={} \
              commit_delay={} rate_limit={}/m timeout={} max_page={} tls_verify={} db={}",
             self.definition.name,
@@ -236,7 +243,6 @@ impl Plan {
             self.cloud,
             self.base_url,
             units::show(schedule.interval),
-            units::show(schedule.window),
             sweeps::show(&schedule.sweeps),
             units::show(schedule.drift_alert),
             self.health_tag.as_deref().unwrap_or("off"),

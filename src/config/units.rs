@@ -22,6 +22,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(|| "expected at most 3650d".to_owned())
 }
 
+/// The same, for a property that also takes `auto`, which is for the caller to read.
+///
+/// # Errors
+/// What was expected.
+pub(super) fn duration_or_auto(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|expected| format!("{expected}, or auto"))
+}
+
 /// The longest duration a property may have: ten years.
 pub const DURATION_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 

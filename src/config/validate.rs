@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::auto::Bounds;
 use super::hosts::Hosts;
 use super::plan::{Format, HttpOptions, Login, Plan, Provenance, Schedule, Start, Widen};
 use super::property::{at_least, at_least_a_second, optional, parsed};
@@ -102,14 +103,11 @@ fn source(raw: &Raw, definition: &Definition, base_url: &Url) -> String {
 fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError> {
     let limits = &definition.limits;
     let interval = at_least_a_second(raw, "interval")?;
-    if raw.get("window") == Some("auto") {
-        return Err(ConfigError::new(
-            "window",
-            "'auto' is not supported by this version yet",
-            "set a duration",
-        ));
-    }
-    let window = optional(raw, "window", units::duration)?.unwrap_or(definition.window);
+    let is_auto = raw.get("window").is_some_and(|text| text.eq_ignore_ascii_case("auto"));
+    let window = match is_auto {
+        true => definition.window.max(interval * 2),
+        false => optional(raw, "window", units::duration_or_auto)?.unwrap_or(definition.window),
+    };
     if window <= interval {
         let problem = format!(
             "{} is not longer than interval ({})",
@@ -123,7 +121,11 @@ fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError>
     });
     let deepest = sweeps.last().map(|sweep| sweep.depth).max(Some(window)).unwrap_or(window);
     if deepest > limits.reach {
-        let name = if window > limits.reach { "window" } else { "sweeps" };
+        let name = match window > limits.reach {
+            true if is_auto => "interval",
+            true => "window",
+            false => "sweeps",
+        };
         let problem = format!(
             "{} is further back than the API answers ({})",
             units::show(deepest),
@@ -131,13 +133,19 @@ fn schedule(raw: &Raw, definition: &Definition) -> Result<Schedule, ConfigError>
         );
         return Err(ConfigError::new(name, problem, "lower it"));
     }
+    if is_auto && sweeps.is_empty() {
+        let problem = "'auto' needs sweeps: without them nothing shows what the window misses";
+        return Err(ConfigError::new("window", problem, "set sweeps, or a duration"));
+    }
+    let widen_max = parsed(raw, "widen_max", units::duration)?;
     Ok(Schedule {
         interval,
         window,
+        auto: is_auto.then(|| Bounds::new(interval, definition.window, &sweeps, widen_max)),
         sweeps,
         start: start(raw)?.unwrap_or(Start::Back(window)),
         start_is_bound: raw.get("start").is_some(),
-        widen: widen(raw, window, limits.reach)?,
+        widen: widen(raw, widen_max.min(limits.reach).max(window))?,
         drift_alert: parsed(raw, "drift_alert", units::duration)?,
         heartbeat: heartbeat(raw)?,
         range_max: limits.range,
@@ -161,10 +169,9 @@ fn start(raw: &Raw) -> Result<Option<Start>, ConfigError> {
     })
 }
 
-fn widen(raw: &Raw, window: Duration, reach: Duration) -> Result<Option<Widen>, ConfigError> {
+fn widen(raw: &Raw, max: Duration) -> Result<Option<Widen>, ConfigError> {
     let on = parsed(raw, "widen", units::switch)?;
     let step = at_least_a_second(raw, "widen_step")?;
-    let max = parsed(raw, "widen_max", units::duration)?.min(reach).max(window);
     Ok(on.then_some(Widen { step, max }))
 }
 
@@ -296,7 +303,9 @@ mod tests {
     fn what_cannot_work_is_refused() {
         for (changes, property) in [
             (&[("window", "3m")][..], "window"),
-            (&[("window", "auto")], "window"),
+            (&[("window", "soon")], "window"),
+            (&[("window", "auto"), ("sweeps", "off")], "window"),
+            (&[("window", "auto"), ("interval", "20d")], "interval"),
             (&[("sweeps", "60d/1d")], "sweeps"),
             (&[("client_secret", "")], "client_secret"),
             (&[("client_secret_file", "/x")], "client_secret"),
@@ -319,6 +328,19 @@ mod tests {
         ] {
             assert_eq!(plan(changes).unwrap_err().property, property, "{changes:?}");
         }
+    }
+
+    #[test]
+    fn a_window_that_follows_the_lateness_begins_with_the_definitions_and_twice_interval() {
+        for (interval, first) in [("3m", "20m"), ("15m", "30m")] {
+            let plan = plan(&[("window", "auto"), ("interval", interval)]).unwrap();
+            assert_eq!(units::show(plan.schedule.window), first);
+            assert_eq!(plan.schedule.auto.unwrap().first, plan.schedule.window);
+            let shown = format!("window=[auto from {first}, up to 1d]");
+            assert!(plan.summary().contains(&shown), "{}", plan.summary());
+        }
+        let refusal = plan(&[("window", "soon")]).unwrap_err().to_string();
+        assert!(refusal.contains("6h or 7d, or auto"), "{refusal}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct Job {
     pub came_on: Duration,
     /// What it leaves to the catch-up.
     pub hole: Option<TimeRange>,
-    /// Whether how late its records are says something about the API, and not about an outage of ours.
+    /// Whether how late a live poll's records are says something about the API, and not about an outage of ours.
     pub tells_lateness: bool,
     /// What it has seen.
     pub tally: Tally,
@@ -81,7 +81,7 @@ impl Job {
             began,
             came_on: began.mono,
             hole: None,
-            tells_lateness: true,
+            tells_lateness: false,
             tally: Tally::default(),
         }
     }

@@ -1,50 +1,94 @@
-//! How late records are at first sight, as quantiles over the last hour or two, in fixed memory.
+//! How late records are at first sight, as quantiles over the last while, in fixed memory.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Eight steps an octave: quantiles are right within 9 %.
 const STEPS_PER_OCTAVE: f64 = 8.0;
 const STEPS: usize = 200;
-const EPOCH: Duration = Duration::from_secs(3_600);
 
-/// Two histograms, of this hour and the one before.
+type Histogram = [f64; STEPS];
+
+/// A histogram for each of the last few epochs: what is older is forgotten.
 #[derive(Debug, Clone)]
 pub struct Lateness {
-    current: [u32; STEPS],
-    previous: [u32; STEPS],
+    /// The present epoch last.
+    epochs: VecDeque<Histogram>,
+    epochs_max: usize,
+    length: Duration,
+    /// When the present epoch began.
     turned: Duration,
 }
 
-impl Default for Lateness {
-    fn default() -> Self {
-        Self { current: [0; STEPS], previous: [0; STEPS], turned: Duration::ZERO }
-    }
-}
-
 impl Lateness {
-    /// Counts a record.
-    pub fn add(&mut self, late_by: Duration, now: Duration) {
-        if now >= self.turned + EPOCH {
-            self.previous = std::mem::replace(&mut self.current, [0; STEPS]);
-            self.turned = now;
-        }
+    /// Remembers so many epochs of a length, the present one among them.
+    pub fn over(epochs_max: usize, length: Duration) -> Self {
+        let epochs = vec![[0.0; STEPS]; epochs_max.min(2)].into();
+        Self { epochs, epochs_max, length, turned: Duration::ZERO }
+    }
+
+    /// Counts a record, as much as `weight` of one.
+    pub fn add(&mut self, late_by: Duration, weight: f64, now: Duration) {
+        self.turn(now);
         let octaves = (late_by.as_secs_f64() + 1.0).log2();
         let step = (octaves * STEPS_PER_OCTAVE) as usize;
-        self.current[step.min(STEPS - 1)] += 1;
+        if let Some(present) = self.epochs.back_mut() {
+            present[step.min(STEPS - 1)] += weight;
+        }
+    }
+
+    /// Forgets what is too old by now.
+    pub fn turn(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.turned).as_nanos() / self.length.as_nanos().max(1);
+        if passed == 0 {
+            return;
+        }
+        let passed = usize::try_from(passed).unwrap_or(usize::MAX);
+        for _ in 0..passed.min(self.epochs_max) {
+            self.epochs.push_back([0.0; STEPS]);
+        }
+        let too_many = self.epochs.len().saturating_sub(self.epochs_max);
+        self.epochs.drain(..too_many);
+        self.turned = now;
+    }
+
+    /// How many records are remembered.
+    pub fn records(&self) -> f64 {
+        self.epochs.iter().flatten().sum()
     }
 
     /// The lateness in seconds that a share `q` of the records stayed under; zero if there were none.
     pub fn quantile(&self, q: f64) -> f64 {
-        let count = |step: usize| u64::from(self.current[step]) + u64::from(self.previous[step]);
-        let total: u64 = (0..STEPS).map(count).sum();
-        let mut below = 0;
-        for step in 0..STEPS {
-            below += count(step);
-            if total > 0 && below as f64 >= q * total as f64 {
-                return ((step as f64 + 0.5) / STEPS_PER_OCTAVE).exp2() - 1.0;
+        self.quantile_of_newest(self.epochs.len(), q)
+    }
+
+    /// The same of the newest epochs: of two, or of as many as hold so many records. Zero if all hold fewer.
+    pub fn recent_quantile(&self, records_min: f64, q: f64) -> f64 {
+        let mut records = 0.0;
+        for (before, epoch) in self.epochs.iter().rev().enumerate() {
+            records += epoch.iter().sum::<f64>();
+            if before > 0 && records >= records_min {
+                return self.quantile_of_newest(before + 1, q);
             }
         }
         0.0
+    }
+
+    fn quantile_of_newest(&self, epochs: usize, q: f64) -> f64 {
+        let newest = self.epochs.iter().rev().take(epochs);
+        let wanted = q * newest.clone().flatten().sum::<f64>();
+        let (mut below, mut found) = (0.0, 0.0);
+        for step in 0..STEPS {
+            let count: f64 = newest.clone().map(|epoch| epoch[step]).sum();
+            if count > 0.0 {
+                below += count;
+                found = ((step as f64 + 0.5) / STEPS_PER_OCTAVE).exp2() - 1.0;
+                if below >= wanted {
+                    break;
+                }
+            }
+        }
+        found
     }
 }
 
@@ -52,11 +96,13 @@ impl Lateness {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3_600);
+
     #[test]
     fn quantiles_are_right_within_a_tenth() {
-        let mut lateness = Lateness::default();
+        let mut lateness = Lateness::over(2, HOUR);
         for seconds in 1..=1_000 {
-            lateness.add(Duration::from_secs(seconds), Duration::ZERO);
+            lateness.add(Duration::from_secs(seconds), 1.0, Duration::ZERO);
         }
         for (q, expected) in [(0.5, 500.0), (0.9, 900.0), (0.99, 990.0)] {
             let found = lateness.quantile(q);
@@ -65,11 +111,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_two_hours_old_is_forgotten() {
-        let mut lateness = Lateness::default();
-        lateness.add(Duration::from_secs(86_400), Duration::ZERO);
-        lateness.add(Duration::from_secs(1), EPOCH);
-        lateness.add(Duration::from_secs(1), EPOCH * 2);
+    fn what_is_older_than_its_epochs_is_forgotten() {
+        let mut lateness = Lateness::over(2, HOUR);
+        lateness.add(Duration::from_secs(86_400), 1.0, Duration::ZERO);
+        lateness.add(Duration::from_secs(1), 1.0, HOUR);
+        assert!(lateness.quantile(1.0) > 80_000.0);
+        lateness.add(Duration::from_secs(1), 1.0, HOUR * 2);
         assert!(lateness.quantile(1.0) < 2.0);
+        lateness.turn(HOUR * 1_000);
+        assert_eq!((lateness.records(), lateness.quantile(1.0)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn the_newest_are_of_two_epochs_or_of_as_many_as_hold_enough() {
+        let mut lateness = Lateness::over(5, HOUR);
+        for (hour, records) in [(0, 50), (1, 9), (2, 9), (3, 3)] {
+            let by = Duration::from_secs(1 << (10 - hour));
+            (0..records).for_each(|_| lateness.add(by, 1.0, HOUR * hour));
+        }
+        let about = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.1;
+        assert!(about(lateness.recent_quantile(10.0, 1.0), 256.0));
+        assert!(about(lateness.recent_quantile(20.0, 1.0), 512.0));
+        assert!(about(lateness.recent_quantile(22.0, 1.0), 1_024.0));
+        assert_eq!(lateness.recent_quantile(72.0, 1.0), 0.0);
+    }
+
+    #[test]
+    fn a_weight_is_a_share_of_a_record() {
+        let mut lateness = Lateness::over(2, HOUR);
+        (0..8).for_each(|_| lateness.add(Duration::from_secs(1), 1.0, Duration::ZERO));
+        (0..8).for_each(|_| lateness.add(Duration::from_secs(100), 0.125, Duration::ZERO));
+        assert!(lateness.quantile(0.8) < 2.0 && lateness.quantile(0.9) > 90.0);
+        assert_eq!(lateness.records(), 9.0);
     }
 }

@@ -1,6 +1,7 @@
 //! The decisions: what to read when, what is new, when to wait. State machines over `(now, input)`;
 //! no clock, no thread, no I/O, no MessagePack.
 
+pub mod auto_window;
 pub mod backoff;
 pub mod condition;
 pub mod dedup;

@@ -30,6 +30,9 @@ pub struct Progress {
     /// Where an endless link goes on.
     #[serde(default)]
     pub follow: Option<String>,
+    /// How far back live polls read, where that follows the lateness.
+    #[serde(default)]
+    pub window_seconds: Option<u64>,
 }
 
 /// How far one sweep has come.
@@ -92,6 +95,8 @@ pub enum Mark {
     Follow(Option<String>),
     /// A blob is read: it need not be fetched again.
     Fetched(EventKey),
+    /// Live polls read so far back from now on.
+    Window(Duration),
 }
 
 impl Mark {
@@ -114,6 +119,7 @@ impl Progress {
             sweeps: Vec::new(),
             newest: None,
             follow: None,
+            window_seconds: None,
         }
     }
 
@@ -141,6 +147,7 @@ impl Progress {
             }
             Mark::Follow(position) => self.follow.clone_from(position),
             Mark::Fetched(_) => {}
+            Mark::Window(window) => self.window_seconds = Some(window.as_secs()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::auto_window::Why;
 use crate::config::units;
 use crate::model::{TimeRange, Timestamp};
 
@@ -246,6 +247,22 @@ impl Report {
         report(event, severity, message, vec![("window_seconds", seconds(window))])
     }
 
+    /// The window follows the lateness.
+    pub fn window_follows(longer: bool, window: Duration, why: Why) -> Self {
+        let event = if longer { "window_widened" } else { "window_narrowed" };
+        let shown = units::show(window);
+        let why = match why {
+            Why::Tail(within) => {
+                format!("all but one record in a thousand show within {}", about(within))
+            }
+            Why::Bulk(within) => format!("nine records in ten show within {}", about(within)),
+            Why::Unknown => "too few records have shown how late they are".to_owned(),
+            Why::TooDear => "polls that read further back take longer than interval".to_owned(),
+        };
+        let message = format!("live polls read the last {shown} from now on: {why}");
+        report(event, Info, message, vec![("window_seconds", seconds(window))])
+    }
+
     /// The newest record is too old, or no longer.
     pub fn drift(high: bool, drift: Duration) -> Self {
         let (event, severity) = if high { ("drift_high", Warning) } else { ("drift_normal", Info) };
@@ -336,6 +353,15 @@ impl Report {
             "the state is readable and writable again".to_owned(),
             vec![],
         )
+    }
+}
+
+/// A duration as people say it: `4m`, not `259s`.
+fn about(span: Duration) -> String {
+    match span.as_secs() {
+        s if s < 120 => format!("{s}s"),
+        s if s < 7_200 => format!("{}m", s / 60),
+        s => format!("{}h", s / 3_600),
     }
 }
 

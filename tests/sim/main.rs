@@ -3,6 +3,7 @@
 //! of polling pass in seconds, and a seed that fails fails again.
 
 mod api;
+mod auto;
 mod blobs;
 mod clock;
 mod endless;

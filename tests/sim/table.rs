@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use in_lookback::api::catalog;
-use in_lookback::config::sweeps;
+use in_lookback::config::{sweeps, units};
 
 use crate::api::{Api, Fault, Trouble};
 use crate::clock::{DAY, HOUR, MINUTE};
@@ -105,12 +105,8 @@ impl World {
     }
 
     /// A plan, with the real engine.
-    fn engine(self, window: Duration, sweeps: &str) -> Row {
-        let plan = plans::plan(&[
-            ("window", &format!("{}s", window.as_secs())),
-            ("sweeps", sweeps),
-            ("heartbeat", "off"),
-        ]);
+    fn engine(self, window: &str, sweeps: &str) -> Row {
+        let plan = plans::plan(&[("window", window), ("sweeps", sweeps), ("heartbeat", "off")]);
         let events = self.events();
         let fault = |(from, to): &Span| Fault { from: *from, to: *to, trouble: Trouble::Down };
         let faults = match self.outage {
@@ -130,6 +126,9 @@ impl World {
             seed: 1,
         });
         outcome.ledger.check(&events, |_| false);
+        for r in outcome.reports.iter().filter(|r| r.event.starts_with("window_")) {
+            println!("DBG {} {}", r.event, r.message);
+        }
         Row::new(outcome.ledger.unique(), outcome.served)
     }
 }
@@ -178,14 +177,34 @@ fn check(outage: Outage) {
     let six_hours = world.six_hours();
     six_hours.show("the paper's: the last 6h, 3m", world);
     let definition = catalog::find("entra_signins").expect("built in");
-    world.engine(definition.window, "off").show("the default's window, no sweeps", world);
+    let window = units::show(definition.window);
+    world.engine(&window, "off").show("the default's window, no sweeps", world);
     let sweeps = sweeps::show(&definition.sweeps);
-    let ours = world.engine(definition.window, &sweeps);
+    let ours = world.engine(&window, &sweeps);
     ours.show(&format!("the default: {sweeps}"), world);
 
     assert!(adjacent.lost > 30.0, "{adjacent:?}");
     assert!(six_hours.lost > 0.5, "{six_hours:?}");
     assert!(ours.lost == 0.0 && ours.reads <= 20.0, "{ours:?}");
+}
+
+fn check_auto(outage: Outage) {
+    let world = World { days: 60, outage };
+    let definition = catalog::find("entra_signins").expect("built in");
+    let sweeps = sweeps::show(&definition.sweeps);
+    let ours = world.engine("auto", &sweeps);
+    ours.show(&format!("auto: {sweeps}"), world);
+    assert!(ours.lost == 0.0 && ours.reads <= 15.0, "{ours:?}");
+}
+
+#[test]
+fn a_window_that_follows_the_lateness_loses_nothing_at_15_reads_when_the_api_answers_errors() {
+    check_auto(Outage::Errors);
+}
+
+#[test]
+fn a_window_that_follows_the_lateness_loses_nothing_at_15_reads_when_nothing_is_new_for_hours() {
+    check_auto(Outage::NothingNew);
 }
 
 #[test]

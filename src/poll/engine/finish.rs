@@ -52,8 +52,9 @@ impl Engine {
             Kind::Sweep(_) if job.tally.late > 0 => {
                 let report = Report::late_records(job.tally.late, job.tally.latest_by);
                 self.reports.push(report);
+                self.follow_lateness(now);
             }
-            Kind::Sweep(_) => {}
+            Kind::Sweep(_) => self.follow_lateness(now),
         }
     }
 
@@ -91,7 +92,23 @@ impl Engine {
             self.reports.push(Report::poll_overrun(duration));
         }
         self.judge_drift(now);
+        if let Some(auto) = &mut self.auto {
+            auto.polled(job.whole.span(), duration);
+        }
+        self.follow_lateness(now);
         self.judge_window(job, now);
+    }
+
+    /// Where the window follows the lateness, it does so now; one that is widened stays so.
+    fn follow_lateness(&mut self, now: Now) {
+        let Some((window, why)) = self.auto.as_mut().and_then(|auto| auto.judge(now.mono)) else {
+            return;
+        };
+        let is_widened = self.widened > self.window;
+        self.reports.push(Report::window_follows(window > self.window, window, why));
+        self.widened = if is_widened { self.widened.max(window) } else { window };
+        self.window = window;
+        self.mark(Mark::Window(window));
     }
 
     fn judge_drift(&mut self, now: Now) {
@@ -109,7 +126,7 @@ impl Engine {
 
     /// An empty result widens the window; records that a narrower one would have shown narrow it again.
     fn judge_window(&mut self, job: &Job, now: Now) {
-        let window = self.plan.schedule.window;
+        let window = self.window;
         let events = job.tally.events;
         let age = |newest: Option<Timestamp>| newest.map_or(Duration::MAX, |at| now.wall.since(at));
         if self.plan.definition.follow {

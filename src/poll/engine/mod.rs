@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::setup::Setup;
+use super::auto_window::AutoWindow;
 use super::condition::Condition;
 use super::dedup::Dedup;
 use super::job::{Kind, Lane};
@@ -38,6 +39,9 @@ const MARGIN: Duration = Duration::from_secs(3_600);
 
 /// The first slices of a catch-up or a sweep are this long.
 const SLICE_FIRST: Duration = Duration::from_secs(3_600);
+
+/// What `lookback_lateness_seconds` is about: this hour and the one before.
+const LATENESS: (usize, Duration) = (2, Duration::from_secs(3_600));
 
 /// What the shell is to do.
 #[derive(Debug)]
@@ -121,6 +125,11 @@ pub struct Engine {
     rate: RateLimit,
     /// No request to the API before this: its `Retry-After` runs.
     hold: Duration,
+    /// How far back live polls read.
+    window: Duration,
+    /// What says so, where it follows the lateness.
+    auto: Option<AutoWindow>,
+    /// How far back they read now: further, if an empty result has widened the window.
     widened: Duration,
     /// Whether a page has ever named a next one, or its silence has been remarked upon.
     next_seen: bool,
@@ -181,8 +190,10 @@ fn add_sweeps(progress: &mut Progress, schedule: &Schedule, now: Now) -> Vec<Mar
 
 /// How far back anything is ever read while all goes well.
 fn deepest(schedule: &Schedule) -> Duration {
-    let widest = schedule.widen.map_or(schedule.window, |widen| widen.max.max(schedule.window));
-    schedule.sweeps.last().map_or(widest, |sweep| sweep.depth.max(widest))
+    let widened = schedule.widen.map(|widen| widen.max);
+    let follows = schedule.auto.map(|bounds| bounds.max);
+    let swept = schedule.sweeps.last().map(|sweep| sweep.depth);
+    [widened, follows, swept].into_iter().flatten().fold(schedule.window, Duration::max)
 }
 
 /// Before this, a source whose progress was lost had read all that it would ever have read.
@@ -195,14 +206,14 @@ fn back_to(schedule: &Schedule, loss: &Loss, now: Timestamp) -> Timestamp {
     unread.fold(last - deepest(schedule), Timestamp::min)
 }
 
-/// Where a live poll began to read that ended soon before `moment`.
-fn back_from(schedule: &Schedule, moment: Timestamp) -> Timestamp {
-    moment - schedule.window - schedule.interval * 2
+/// From this bucket on, a start loads the ids into memory: it is where live polls read.
+pub fn horizon(schedule: &Schedule, now: Timestamp) -> Bucket {
+    read_by(schedule.window, schedule.interval, now)
 }
 
-/// From this bucket on, the ids must be in memory: it is where live polls read.
-pub fn horizon(schedule: &Schedule, now: Timestamp) -> Bucket {
-    Bucket::of(back_from(schedule, now))
+/// The first bucket that live polls with a window read which end soon before `moment`.
+fn read_by(window: Duration, interval: Duration, moment: Timestamp) -> Bucket {
+    Bucket::of(moment - window - interval * 2)
 }
 
 impl Engine {
@@ -210,8 +221,13 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, progress: Progress, dedup: Dedup, seed: u64, now: Now) -> Self {
         let schedule = &plan.schedule;
         let resumed_from = progress.live_until;
+        let auto = schedule.auto.map(|bounds| {
+            let known = progress.window_seconds.map(Duration::from_secs);
+            AutoWindow::new(bounds, schedule.interval, known)
+        });
+        let window = auto.as_ref().map_or(schedule.window, AutoWindow::window);
         let report = Report::started(
-            schedule.window,
+            window,
             schedule.interval,
             sweeps::show(&schedule.sweeps),
             resumed_from,
@@ -236,13 +252,15 @@ impl Engine {
             tokens: Tokens::default(),
             rate: RateLimit::new(schedule.rate_limit),
             hold: Duration::ZERO,
-            widened: schedule.window,
+            window,
+            auto,
+            widened: window,
             next_seen: false,
             last_live: None,
             slices: SliceLength::new(SLICE_FIRST, schedule.range_max),
             dedup,
-            lateness: Lateness::default(),
-            stats: Stats { window: schedule.window, ..Stats::default() },
+            lateness: Lateness::over(LATENESS.0, LATENESS.1),
+            stats: Stats { window, ..Stats::default() },
             conditions: Conditions::default(),
             catching_up: None,
             faults: BTreeMap::new(),
@@ -292,7 +310,7 @@ impl Engine {
     /// The commit is durable; the state now holds `ids`.
     pub fn committed(&mut self, commit: Commit, ids: u64, now: Now) {
         self.dedup.committed(&commit.keys);
-        self.dedup.forget_before(horizon(&self.plan.schedule, now.wall));
+        self.dedup.forget_before(read_by(self.window, self.plan.schedule.interval, now.wall));
         self.durable = commit.progress;
         self.stats.state_ids = ids;
         if self.conditions.state.end() {
@@ -337,7 +355,9 @@ impl Engine {
             return Bucket::UNTIMED;
         }
         let schedule = &self.plan.schedule;
-        let resume = progress.live_until.unwrap_or(progress.origin) - schedule.window;
+        let follows = progress.window_seconds.filter(|_| self.auto.is_some());
+        let window = follows.map_or(self.window, Duration::from_secs).max(self.window);
+        let resume = progress.live_until.unwrap_or(progress.origin) - window;
         // An endless link shows what has been stored since it stood there, however old: what ranges
         // have shown meanwhile must be known when it gets there.
         let until = match self.plan.definition.follow {

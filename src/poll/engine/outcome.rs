@@ -173,16 +173,18 @@ impl Engine {
         }
         // What happened before the very first poll's reach no window has ever covered.
         let covered = timed && seen.selected >= self.progress.origin;
-        let tells = self.job(asked.lane, asked.job).is_some_and(|job| job.tells_lateness);
-        if covered && tells {
-            self.lateness.add(now.wall.since(seen.time), now.mono);
-        }
+        let covered = covered && !self.is_left_unread(seen.selected);
         let missed_by = now.wall.since(seen.selected);
-        let missed = covered && missed_by > self.plan.schedule.window;
-        let unread = |hole: &TimeRange| hole.contains(seen.selected);
+        if covered && let Some(every) = self.tells_lateness(asked, seen.selected, now) {
+            self.lateness.add(now.wall.since(seen.time), 1.0, now.mono);
+            if let Some(auto) = &mut self.auto {
+                auto.saw(missed_by, every, now.mono);
+            }
+        }
+        // What the window covers by now a live poll would have seen next.
+        let missed = covered && missed_by > self.window;
         if missed
             && matches!(self.lanes[asked.lane].kind, Kind::Sweep(_))
-            && !self.progress.holes.iter().any(unread)
             && let Some(job) = self.job(asked.lane, asked.job)
         {
             job.tally.late += 1;
@@ -190,6 +192,28 @@ impl Engine {
             self.stats.late += 1;
         }
         true
+    }
+
+    /// Whether an outage left this unread, and the catch-up has not come to it yet.
+    fn is_left_unread(&self, moment: Timestamp) -> bool {
+        let planned = self.lanes.iter().filter_map(|lane| lane.job.as_ref()?.hole.as_ref());
+        self.progress.holes.iter().chain(planned).any(|hole| hole.contains(moment))
+    }
+
+    /// If a first sight says how late the API is, and not how late we are: how often such reads come.
+    fn tells_lateness(&self, asked: &Asked, moment: Timestamp, now: Now) -> Option<Duration> {
+        let Lane { kind, job, .. } = &self.lanes[asked.lane];
+        let job = job.as_ref().filter(|job| job.serial == asked.job)?;
+        let schedule = &self.plan.schedule;
+        match kind {
+            Kind::CatchUp => None,
+            Kind::Live => job.tells_lateness.then_some(schedule.interval),
+            // What live polls have not come to yet they have not missed.
+            Kind::Sweep(index) => {
+                let polled = self.progress.live_until.is_some_and(|until| moment <= until);
+                (polled && self.polls_on_time(now)).then(|| schedule.sweeps[*index].every)
+            }
+        }
     }
 
     /// An event far from what was asked for: an API may show such, but a misread time looks like it.

@@ -95,7 +95,7 @@ impl Engine {
         let schedule = &self.plan.schedule;
         let rules = LiveRules {
             interval: schedule.interval,
-            window: schedule.window,
+            window: self.window,
             widened: self.widened,
             depth: super::deepest(schedule),
             reach: schedule.reach,
@@ -105,7 +105,7 @@ impl Engine {
         let plan = match self.progress.live_until {
             // The link knows where it stands, however long ago that was.
             Some(until) if position.is_some() => {
-                let from = (until - schedule.window).min(now.wall);
+                let from = (until - self.window).min(now.wall);
                 LivePlan { range: TimeRange::new(from, now.wall), hole: None }
             }
             _ => planner::live(&self.progress, rules, now.wall),
@@ -117,9 +117,14 @@ impl Engine {
             job.unread.clear();
             job.walk = Some(Walk::endless(plan.range, position));
         }
-        let last = self.progress.live_until;
-        job.tells_lateness = last.is_some_and(|last| now.wall.since(last) <= schedule.interval * 2);
+        job.tells_lateness = self.polls_on_time(now);
         Ok(job)
+    }
+
+    /// Whether what is seen now for the first time was late at the API, and not at ours.
+    pub(super) fn polls_on_time(&self, now: Now) -> bool {
+        let usual = self.plan.schedule.interval * 2 + self.stats.poll_duration;
+        self.progress.live_until.is_some_and(|last| now.wall.since(last) <= usual)
     }
 
     /// Where the endless link goes on, if there is one.
@@ -140,9 +145,7 @@ impl Engine {
             self.catching_up = Some(range);
             self.reports.push(Report::catchup(false, range));
         }
-        let mut job = Job::new(self.progress.holes.clone(), now);
-        job.tells_lateness = false;
-        Ok(job)
+        Ok(Job::new(self.progress.holes.clone(), now))
     }
 
     /// Before this nothing is wanted.
