@@ -24,10 +24,10 @@ const EPOCH: Duration = Duration::from_secs(1_800);
 const EPOCHS: usize = 40;
 
 /// Fewer records say nothing of one in ten: then older ones have a say.
-const BULK_RECORDS_MIN: f64 = 20.0;
+const BULK_RECORDS_MIN: u64 = 20;
 
 /// Fewer records say nothing of one in a thousand that would let the window go below what it began with.
-const TAIL_RECORDS_MIN: f64 = 1_000.0;
+const TAIL_RECORDS_MIN: u64 = 1_000;
 
 /// A window that is short by less is left as it is: that is what the room is for.
 const SHORT: f64 = 1.3;
@@ -52,6 +52,20 @@ pub enum Why {
     TooDear,
 }
 
+/// What saw a record first.
+#[derive(Clone, Copy, Debug)]
+pub enum Found {
+    /// A live poll.
+    ByPoll,
+    /// A sweep, which has found so many new ones of so many that it has read.
+    BySweep {
+        /// New ones.
+        found: u64,
+        /// All of them.
+        of: u64,
+    },
+}
+
 /// The window, and what it goes by.
 #[derive(Clone, Debug)]
 pub struct AutoWindow {
@@ -60,7 +74,7 @@ pub struct AutoWindow {
     window: Duration,
     /// Of all records.
     tail: Lateness,
-    /// The same, but what a rare sweep finds has the share that it has among the records of its time.
+    /// The same without the few that sweeps find: those are never one in ten, however quiet it is by then.
     bulk: Lateness,
     /// How far back a live poll can read in half an interval, as the last one went; nothing before the first.
     affordable: Option<Duration>,
@@ -90,12 +104,18 @@ impl AutoWindow {
         self.window
     }
 
-    /// A record was seen for the first time, so late, by a read of a kind that comes so often.
-    pub fn saw(&mut self, late_by: Duration, every: Duration, now: Duration) {
-        self.tail.add(late_by, 1.0, now);
-        // What a daily sweep finds at once are a day's late records.
-        let share = EPOCH.as_secs_f64() / every.as_secs_f64().max(1.0);
-        self.bulk.add(late_by, share.min(1.0), now);
+    /// A record was seen for the first time, so late.
+    pub fn saw(&mut self, late_by: Duration, found: Found, now: Duration) {
+        self.tail.add(late_by, now);
+        let counts = match found {
+            Found::ByPoll => true,
+            Found::BySweep { found, of } => {
+                found >= BULK_RECORDS_MIN && found as f64 >= of as f64 * (1.0 - BULK)
+            }
+        };
+        if counts {
+            self.bulk.add(late_by, now);
+        }
     }
 
     /// A live poll that read so much took so long.
@@ -205,7 +225,7 @@ mod tests {
         /// A poll that sees records so late for the first time.
         fn poll(&mut self, late_by: impl IntoIterator<Item = Duration>) {
             self.now += INTERVAL;
-            late_by.into_iter().for_each(|by| self.auto.saw(by, INTERVAL, self.now));
+            late_by.into_iter().for_each(|by| self.auto.saw(by, Found::ByPoll, self.now));
             self.auto.polled(self.auto.window(), SECOND / 10);
             let before = self.auto.window();
             let change = self.auto.judge(self.now);
@@ -262,12 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rare_sweep_finds_counts_fully_among_the_latest_and_little_among_the_newest() {
-        let mut polls = Polls::new(Some(MINUTE * 6));
-        polls.polls(HOUR * 3, || vec![SECOND; 20]);
-        (0..100).for_each(|_| polls.auto.saw(HOUR * 20, HOUR * 16, polls.now));
-        polls.poll(vec![SECOND; 20]);
-        assert_eq!(polls.auto.window(), BOUNDS.tail_max);
+    fn what_a_sweep_finds_counts_fully_among_the_latest_and_as_usual_if_it_is_one_in_ten() {
+        for (of, expected) in [(10_000, BOUNDS.tail_max), (500, BOUNDS.max)] {
+            let mut polls = Polls::new(Some(MINUTE * 6));
+            polls.polls(HOUR * 3, || vec![SECOND; 5]);
+            for found in 1..=100 {
+                polls.auto.saw(HOUR * 20, Found::BySweep { found, of }, polls.now);
+            }
+            polls.poll(vec![SECOND; 5]);
+            assert_eq!(polls.auto.window(), expected, "100 of {of}");
+        }
     }
 
     #[test]
@@ -283,7 +307,7 @@ mod tests {
     #[test]
     fn it_grows_no_further_than_polls_can_read_and_is_cut_back_if_they_cannot() {
         let mut auto = AutoWindow::new(BOUNDS, INTERVAL, None);
-        (0..1_000).for_each(|_| auto.saw(HOUR * 5, INTERVAL, SECOND));
+        (0..1_000).for_each(|_| auto.saw(HOUR * 5, Found::ByPoll, SECOND));
         // Half an interval is nine times as long as the poll of 20 minutes took.
         auto.polled(MINUTE * 20, SECOND * 10);
         assert_eq!(auto.judge(SECOND).map(|(window, _)| window), Some(HOUR * 3));
@@ -311,18 +335,18 @@ mod tests {
         #[test]
         fn it_stays_within_its_bounds_and_later_records_never_make_it_shorter(
             known in proptest::option::of(0u64..200_000),
-            steps in proptest::collection::vec((0u64..200_000, 0usize..60, 0u64..40_000, 0u64..400), 1..60),
+            steps in proptest::collection::vec((0u64..200_000, 0usize..60, 0u64..40_000, 0u64..400), 1..20),
         ) {
             let known = known.map(Duration::from_secs);
             let mut now = Duration::ZERO;
             let mut auto = AutoWindow::new(BOUNDS, INTERVAL, known);
             for (late_by, count, passed, took) in steps {
                 now += Duration::from_secs(passed);
-                (0..count).for_each(|_| auto.saw(Duration::from_secs(late_by), INTERVAL, now));
+                (0..count).for_each(|_| auto.saw(Duration::from_secs(late_by), Found::ByPoll, now));
                 let mut later = auto.clone();
                 (0..count).for_each(|_| {
-                    auto.saw(Duration::from_secs(late_by / 2), INTERVAL, now);
-                    later.saw(Duration::from_secs(late_by), INTERVAL, now);
+                    auto.saw(Duration::from_secs(late_by / 2), Found::ByPoll, now);
+                    later.saw(Duration::from_secs(late_by), Found::ByPoll, now);
                 });
                 for auto in [&mut auto, &mut later] {
                     auto.polled(auto.window(), Duration::from_secs(took));

@@ -61,7 +61,9 @@ pub struct Tally {
     pub oldest: Option<Timestamp>,
     /// The newest of the times that they were selected by.
     pub newest: Option<Timestamp>,
-    /// Events that a sweep saw first.
+    /// Events that it saw first.
+    pub found: u64,
+    /// Events that a sweep saw first, and that the window had missed.
     pub late: u64,
     /// How late the latest of those was.
     pub latest_by: Duration,

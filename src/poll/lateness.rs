@@ -7,7 +7,7 @@ use std::time::Duration;
 const STEPS_PER_OCTAVE: f64 = 8.0;
 const STEPS: usize = 200;
 
-type Histogram = [f64; STEPS];
+type Histogram = [u32; STEPS];
 
 /// A histogram for each of the last few epochs: what is older is forgotten.
 #[derive(Debug, Clone)]
@@ -23,17 +23,18 @@ pub struct Lateness {
 impl Lateness {
     /// Remembers so many epochs of a length, the present one among them.
     pub fn over(epochs_max: usize, length: Duration) -> Self {
-        let epochs = vec![[0.0; STEPS]; epochs_max.min(2)].into();
+        let epochs = vec![[0; STEPS]; epochs_max.min(2)].into();
         Self { epochs, epochs_max, length, turned: Duration::ZERO }
     }
 
-    /// Counts a record, as much as `weight` of one.
-    pub fn add(&mut self, late_by: Duration, weight: f64, now: Duration) {
+    /// Counts a record.
+    pub fn add(&mut self, late_by: Duration, now: Duration) {
         self.turn(now);
         let octaves = (late_by.as_secs_f64() + 1.0).log2();
         let step = (octaves * STEPS_PER_OCTAVE) as usize;
         if let Some(present) = self.epochs.back_mut() {
-            present[step.min(STEPS - 1)] += weight;
+            let count = &mut present[step.min(STEPS - 1)];
+            *count = count.saturating_add(1);
         }
     }
 
@@ -45,7 +46,7 @@ impl Lateness {
         }
         let passed = usize::try_from(passed).unwrap_or(usize::MAX);
         for _ in 0..passed.min(self.epochs_max) {
-            self.epochs.push_back([0.0; STEPS]);
+            self.epochs.push_back([0; STEPS]);
         }
         let too_many = self.epochs.len().saturating_sub(self.epochs_max);
         self.epochs.drain(..too_many);
@@ -53,8 +54,8 @@ impl Lateness {
     }
 
     /// How many records are remembered.
-    pub fn records(&self) -> f64 {
-        self.epochs.iter().flatten().sum()
+    pub fn records(&self) -> u64 {
+        self.epochs.iter().map(total).sum()
     }
 
     /// The lateness in seconds that a share `q` of the records stayed under; zero if there were none.
@@ -63,10 +64,10 @@ impl Lateness {
     }
 
     /// The same of the newest epochs: of two, or of as many as hold so many records. Zero if all hold fewer.
-    pub fn recent_quantile(&self, records_min: f64, q: f64) -> f64 {
-        let mut records = 0.0;
+    pub fn recent_quantile(&self, records_min: u64, q: f64) -> f64 {
+        let mut records = 0;
         for (before, epoch) in self.epochs.iter().rev().enumerate() {
-            records += epoch.iter().sum::<f64>();
+            records += total(epoch);
             if before > 0 && records >= records_min {
                 return self.quantile_of_newest(before + 1, q);
             }
@@ -76,20 +77,24 @@ impl Lateness {
 
     fn quantile_of_newest(&self, epochs: usize, q: f64) -> f64 {
         let newest = self.epochs.iter().rev().take(epochs);
-        let wanted = q * newest.clone().flatten().sum::<f64>();
-        let (mut below, mut found) = (0.0, 0.0);
+        let wanted = q * newest.clone().map(total).sum::<u64>() as f64;
+        let (mut below, mut found) = (0, 0.0);
         for step in 0..STEPS {
-            let count: f64 = newest.clone().map(|epoch| epoch[step]).sum();
-            if count > 0.0 {
+            let count: u64 = newest.clone().map(|epoch| u64::from(epoch[step])).sum();
+            if count > 0 {
                 below += count;
                 found = ((step as f64 + 0.5) / STEPS_PER_OCTAVE).exp2() - 1.0;
-                if below >= wanted {
+                if below as f64 >= wanted {
                     break;
                 }
             }
         }
         found
     }
+}
+
+fn total(histogram: &Histogram) -> u64 {
+    histogram.iter().map(|count| u64::from(*count)).sum()
 }
 
 #[cfg(test)]
@@ -102,7 +107,7 @@ mod tests {
     fn quantiles_are_right_within_a_tenth() {
         let mut lateness = Lateness::over(2, HOUR);
         for seconds in 1..=1_000 {
-            lateness.add(Duration::from_secs(seconds), 1.0, Duration::ZERO);
+            lateness.add(Duration::from_secs(seconds), Duration::ZERO);
         }
         for (q, expected) in [(0.5, 500.0), (0.9, 900.0), (0.99, 990.0)] {
             let found = lateness.quantile(q);
@@ -113,13 +118,13 @@ mod tests {
     #[test]
     fn what_is_older_than_its_epochs_is_forgotten() {
         let mut lateness = Lateness::over(2, HOUR);
-        lateness.add(Duration::from_secs(86_400), 1.0, Duration::ZERO);
-        lateness.add(Duration::from_secs(1), 1.0, HOUR);
+        lateness.add(Duration::from_secs(86_400), Duration::ZERO);
+        lateness.add(Duration::from_secs(1), HOUR);
         assert!(lateness.quantile(1.0) > 80_000.0);
-        lateness.add(Duration::from_secs(1), 1.0, HOUR * 2);
+        lateness.add(Duration::from_secs(1), HOUR * 2);
         assert!(lateness.quantile(1.0) < 2.0);
         lateness.turn(HOUR * 1_000);
-        assert_eq!((lateness.records(), lateness.quantile(1.0)), (0.0, 0.0));
+        assert_eq!((lateness.records(), lateness.quantile(1.0)), (0, 0.0));
     }
 
     #[test]
@@ -127,21 +132,12 @@ mod tests {
         let mut lateness = Lateness::over(5, HOUR);
         for (hour, records) in [(0, 50), (1, 9), (2, 9), (3, 3)] {
             let by = Duration::from_secs(1 << (10 - hour));
-            (0..records).for_each(|_| lateness.add(by, 1.0, HOUR * hour));
+            (0..records).for_each(|_| lateness.add(by, HOUR * hour));
         }
         let about = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.1;
-        assert!(about(lateness.recent_quantile(10.0, 1.0), 256.0));
-        assert!(about(lateness.recent_quantile(20.0, 1.0), 512.0));
-        assert!(about(lateness.recent_quantile(22.0, 1.0), 1_024.0));
-        assert_eq!(lateness.recent_quantile(72.0, 1.0), 0.0);
-    }
-
-    #[test]
-    fn a_weight_is_a_share_of_a_record() {
-        let mut lateness = Lateness::over(2, HOUR);
-        (0..8).for_each(|_| lateness.add(Duration::from_secs(1), 1.0, Duration::ZERO));
-        (0..8).for_each(|_| lateness.add(Duration::from_secs(100), 0.125, Duration::ZERO));
-        assert!(lateness.quantile(0.8) < 2.0 && lateness.quantile(0.9) > 90.0);
-        assert_eq!(lateness.records(), 9.0);
+        assert!(about(lateness.recent_quantile(10, 1.0), 256.0));
+        assert!(about(lateness.recent_quantile(20, 1.0), 512.0));
+        assert!(about(lateness.recent_quantile(22, 1.0), 1_024.0));
+        assert_eq!(lateness.recent_quantile(72, 1.0), 0.0);
     }
 }

@@ -126,9 +126,6 @@ impl World {
             seed: 1,
         });
         outcome.ledger.check(&events, |_| false);
-        for r in outcome.reports.iter().filter(|r| r.event.starts_with("window_")) {
-            println!("DBG {} {}", r.event, r.message);
-        }
         Row::new(outcome.ledger.unique(), outcome.served)
     }
 }

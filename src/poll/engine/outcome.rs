@@ -10,6 +10,7 @@ use crate::api::page::{Entry, Event, Failure, FailureKind};
 use crate::api::position;
 use crate::api::request::{self, Ticket};
 use crate::model::{Bucket, EventKey, Fault, Now, Seen, TimeRange, Timestamp};
+use crate::poll::auto_window::Found;
 use crate::poll::job::{Job, Kind, Lane};
 use crate::poll::progress::Mark;
 use crate::poll::report::Report;
@@ -175,10 +176,13 @@ impl Engine {
         let covered = timed && seen.selected >= self.progress.origin;
         let covered = covered && !self.is_left_unread(seen.selected);
         let missed_by = now.wall.since(seen.selected);
-        if covered && let Some(every) = self.tells_lateness(asked, seen.selected, now) {
-            self.lateness.add(now.wall.since(seen.time), 1.0, now.mono);
+        if let Some(job) = self.job(asked.lane, asked.job) {
+            job.tally.found += 1;
+        }
+        if covered && let Some(found) = self.tells_lateness(asked, seen.selected, now) {
+            self.lateness.add(now.wall.since(seen.time), now.mono);
             if let Some(auto) = &mut self.auto {
-                auto.saw(missed_by, every, now.mono);
+                auto.saw(missed_by, found, now.mono);
             }
         }
         // What the window covers by now a live poll would have seen next.
@@ -200,18 +204,18 @@ impl Engine {
         self.progress.holes.iter().chain(planned).any(|hole| hole.contains(moment))
     }
 
-    /// If a first sight says how late the API is, and not how late we are: how often such reads come.
-    fn tells_lateness(&self, asked: &Asked, moment: Timestamp, now: Now) -> Option<Duration> {
+    /// Whose first sight it is, if it says how late the API is, and not how late we are.
+    fn tells_lateness(&self, asked: &Asked, moment: Timestamp, now: Now) -> Option<Found> {
         let Lane { kind, job, .. } = &self.lanes[asked.lane];
         let job = job.as_ref().filter(|job| job.serial == asked.job)?;
-        let schedule = &self.plan.schedule;
         match kind {
             Kind::CatchUp => None,
-            Kind::Live => job.tells_lateness.then_some(schedule.interval),
+            Kind::Live => job.tells_lateness.then_some(Found::ByPoll),
             // What live polls have not come to yet they have not missed.
-            Kind::Sweep(index) => {
+            Kind::Sweep(_) => {
                 let polled = self.progress.live_until.is_some_and(|until| moment <= until);
-                (polled && self.polls_on_time(now)).then(|| schedule.sweeps[*index].every)
+                let found = Found::BySweep { found: job.tally.found, of: job.tally.events };
+                (polled && self.polls_on_time(now)).then_some(found)
             }
         }
     }
