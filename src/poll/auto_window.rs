@@ -136,7 +136,8 @@ impl AutoWindow {
         } else if wanted > self.window.mul_f64(SHORT) {
             (wanted, why)
         } else if wanted.mul_f64(LONG_BY) < self.window {
-            (self.calmed(wanted, now)?.max(self.window / 2), why)
+            let most = self.calmed(wanted, now)?;
+            (self.shorter(most), why)
         } else {
             self.calm = None;
             return None;
@@ -176,6 +177,12 @@ impl AutoWindow {
         self.calm = Some((since, most));
         let lasts = self.window.min(CALM_MAX).max(self.interval * CALM_POLLS);
         (now >= since + lasts).then_some(most)
+    }
+
+    /// By half, and all the way if little is left of it then.
+    fn shorter(&self, wanted: Duration) -> Duration {
+        let half = self.window / 2;
+        if wanted.mul_f64(LONG_BY) < half { half } else { wanted }
     }
 
     /// Up to what people like to read, within the bounds.

@@ -75,43 +75,78 @@ fn window(report: &Report) -> Duration {
     }
 }
 
-/// What happens in an outage of three hours shows up late: all at the end, or with what is new by then.
-fn delivery_outage(properties: &[(&str, &str)], stall: bool) {
-    let mut run = Run::new(properties, 6, &Lateness::up_to(MINUTE, MINUTE * 3));
-    let (from, to) = (run.begin() + DAY * 2, run.begin() + DAY * 2 + HOUR * 3);
-    if stall {
-        event::stall(&mut run.events, from, to);
-    } else {
-        // Every other event is held back for up to three hours.
-        let held = |event: &&mut Happening| from <= event.happened && event.happened < to;
-        let late = run.events.iter_mut().filter(held).step_by(2);
-        late.for_each(|event| event.visible = to + (event.happened - from) / 10);
+/// An outage of the API's log delivery.
+#[derive(Clone, Copy, Debug)]
+enum Outage {
+    /// Nothing new is shown, and all of it at the end.
+    Stalls,
+    /// Half of what happens meanwhile is held back, and shown within minutes of the end.
+    HoldsHalf,
+}
+
+const OUTAGE: Duration = Duration::from_secs(3 * 3_600);
+const SWEEPS: (&str, &str) = ("sweeps", "6h/1h, 48h/12h");
+
+/// The engine after two days of an API that is a minute or two late, an outage, and thirty hours more.
+fn through(outage: Outage) -> (Run, Duration, usize) {
+    let mut run = Run::new(&[SWEEPS], 5, &Lateness::up_to(MINUTE, MINUTE * 3));
+    let from = run.begin() + DAY * 2;
+    let to = from + OUTAGE;
+    match outage {
+        Outage::Stalls => event::stall(&mut run.events, from, to),
+        Outage::HoldsHalf => {
+            let held = |event: &&mut Happening| from <= event.happened && event.happened < to;
+            let late = run.events.iter_mut().filter(held).step_by(2);
+            late.for_each(|event| event.visible = to + (event.happened - from) / 10);
+        }
     }
     run.until(DAY * 2);
-    let usual = run.window();
-    assert!(usual <= MINUTE * 20, "{usual:?}");
-    let before = run.windows().len();
-    run.until(DAY * 2 + HOUR * 30);
-    let end = DAY * 2 + HOUR * 3;
-    println!("{properties:?}, {stall}: usual {usual:?}, then {:?}", &run.windows()[before..]);
-    let widest = run.windows()[before..].iter().map(|(_, window)| *window).max();
-    assert!(widest >= Some(HOUR * 3), "{widest:?}");
-    let since = |at: Duration| at.saturating_sub(end);
-    let adapted = run.windows()[before..]
-        .iter()
-        .find(|(at, window)| *at >= end && *window >= HOUR * 3)
-        .map(|(at, _)| since(*at));
-    println!("adapted after {adapted:?}");
-    let last = run.windows().last().map(|(at, _)| since(*at));
-    println!("last change {last:?}, now {:?}", run.window());
-    assert!(run.window() <= usual.mul_f64(1.6), "{:?}", run.window());
-    run.until(DAY * 6);
-    run.check();
+    let (usual, before) = (run.window(), run.windows().len());
+    run.until(DAY * 2 + OUTAGE + HOUR * 24);
+    (run, usual, before)
 }
 
 #[test]
-fn x_outages() {
-    delivery_outage(&[("sweeps", "6h/1h, 48h/12h")], true);
-    delivery_outage(&[("sweeps", "6h/1h, 48h/12h"), ("widen", "off")], true);
-    delivery_outage(&[("sweeps", "6h/1h, 48h/12h")], false);
+fn after_an_outage_of_the_delivery_the_window_adapts_within_three_polls_and_is_back_within_a_day() {
+    // Live polls are widened by then, and see what is late at the end. Else the next sweep does.
+    for (outage, first_seen) in [(Outage::Stalls, MINUTE * 3), (Outage::HoldsHalf, HOUR)] {
+        let (mut run, usual, before) = through(outage);
+        let windows = &run.windows()[before..];
+        let (end, polls) = (DAY * 2 + OUTAGE, MINUTE * 9);
+        let wide = windows.iter().find(|(at, window)| *at >= end && *window >= OUTAGE);
+        let (at, window) = *wide.unwrap_or_else(|| panic!("{outage:?}: {windows:?}"));
+        println!("{outage:?}: {usual:?}, then {window:?} {:?} after the end", at - end);
+        assert!(at - end <= first_seen + polls, "{outage:?}: {windows:?}");
+        assert!(run.window() < usual.mul_f64(1.6), "{outage:?}: {usual:?}, {windows:?}");
+        run.until(DAY * 5);
+        run.check();
+    }
+}
+
+#[test]
+fn the_window_goes_on_after_a_restart_where_it_was() {
+    let (mut run, usual, _) = through(Outage::HoldsHalf);
+    run.hand.restart();
+    assert_eq!(run.window(), usual.max(run.window()));
+    let known = run.hand.progress.window_seconds.map(Duration::from_secs);
+    assert_eq!(known, Some(run.window()));
+    let span = run.hand.ask_range().span();
+    assert!(span >= run.window() && span <= run.window() + MINUTE * 6, "{span:?}");
+}
+
+#[test]
+fn what_only_sweeps_find_widens_the_window_as_far_as_reads_allow_and_no_further() {
+    let properties = [("sweeps", "4h/1h, 48h/16h"), ("widen", "off")];
+    let mut run = Run::new(&properties, 6, &Lateness::up_to(MINUTE, MINUTE * 3));
+    run.events.iter_mut().step_by(200).for_each(|event| event.visible += HOUR * 5);
+    run.until(DAY * 2);
+    let plan = plan(&[QUIET.as_slice(), &properties].concat());
+    let most = plan.schedule.auto.expect("bounds").tail_max;
+    let window = run.window();
+    assert!(window <= most && window.mul_f64(1.6) > most, "{window:?} of {most:?}");
+    let changes = run.windows().len();
+    run.until(DAY * 6);
+    run.check();
+    assert!(run.windows().len() - changes <= 4, "{:?}", &run.windows()[changes..]);
+    assert!(run.windows().iter().all(|(_, window)| *window <= most));
 }
