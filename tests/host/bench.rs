@@ -186,6 +186,14 @@ impl Bench {
         self.health().iter().any(|name| name == event)
     }
 
+    /// `window_seconds` of the health records of an event.
+    pub(crate) fn health_seconds(&self, event: &str) -> Vec<f64> {
+        let bodies = self.output.tagged(HEALTH);
+        let bodies = bodies.iter().map(|record| body(record)["lookback"].clone());
+        let of_event = bodies.filter(|body| body["event"] == event);
+        of_event.filter_map(|body| body["window_seconds"].as_f64()).collect()
+    }
+
     /// How often each id was delivered by `input`.
     pub(crate) fn delivered_by(&self, input: &str) -> HashMap<String, u32> {
         let mut ids = HashMap::new();

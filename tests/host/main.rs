@@ -17,6 +17,7 @@
 //! | [`hostile`] | what if a server means harm, or is badly broken? |
 //! | [`check`] | does `lookback check` pass what is good, and explain what the API says? |
 //! | [`dashboards`] | do dashboard and alerts ask for what a running plugin shows? |
+//! | [`window`] | does a window that follows the lateness show where it is? |
 //! | [`crash`] | what if the process dies, or the host lacks a function? |
 
 #![allow(clippy::disallowed_methods, reason = "a host has a clock, and tests have deadlines")]
@@ -45,6 +46,7 @@ mod refusals;
 mod secrets;
 mod state;
 mod tls;
+mod window;
 
 /// Without this the plugin would find no host, and every other test here would test the fallbacks.
 #[test]

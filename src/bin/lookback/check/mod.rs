@@ -139,6 +139,7 @@ fn look(args: &CheckArgs) -> Report {
             name: input.name.clone(),
             source: plan.source.clone(),
             window: plan.schedule.window,
+            window_is_auto: plan.schedule.auto.is_some(),
             budget: Budget::of(plan, None),
             trial,
         });

@@ -31,6 +31,8 @@ pub(crate) struct Looked {
     pub(crate) name: String,
     pub(crate) source: String,
     pub(crate) window: std::time::Duration,
+    /// Whether that is only what it begins with.
+    pub(crate) window_is_auto: bool,
     pub(crate) budget: Budget,
     pub(crate) trial: Trial,
 }
@@ -129,7 +131,7 @@ impl Looked {
         );
         say(out, "requests  ", &requests);
         match &self.trial {
-            Trial::None => say(out, "window    ", &show(self.window)),
+            Trial::None => say(out, "window    ", &self.shown_window()),
             Trial::Failed(problem, mend) => {
                 say(out, "tried     ", problem);
                 say(out, "       -> ", mend);
@@ -152,9 +154,14 @@ impl Looked {
             let newest = format!("{}, drift {}", newest.floor_secs(), about(drift));
             say(out, "newest    ", &newest);
         }
-        let window = format!("{}; advised {}", show(self.window), show(advice.window));
+        let window = format!("{}; advised {}", self.shown_window(), show(advice.window));
         say(out, "window    ", &window);
         say(out, "          ", &format!("({})", advice.basis));
+    }
+
+    fn shown_window(&self) -> String {
+        let window = show(self.window);
+        if self.window_is_auto { format!("auto, {window} at first") } else { window }
     }
 
     fn json(&self) -> Value {
@@ -162,6 +169,7 @@ impl Looked {
             "input": self.name,
             "source": self.source,
             "window_seconds": self.window.as_secs(),
+            "window_is_auto": self.window_is_auto,
             "requests_per_hour": self.budget.needed.ceil(),
             "requests_per_hour_allowed": self.budget.allowed,
         });

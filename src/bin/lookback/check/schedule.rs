@@ -108,10 +108,15 @@ pub(crate) fn in_practice(
         findings.push(Finding::new(Severity::Warning, input.place_of(property), problem, mend));
     };
     let window = plan.schedule.window;
-    if window < advice.window {
+    // One that follows the lateness finds out for itself.
+    if plan.schedule.auto.is_none() && window < advice.window {
         let problem =
             format!("window ({}) is shorter than advised: {}", show(window), advice.basis);
-        add("window", problem, format!("set window: {}", show(advice.window)));
+        let or_auto = match plan.schedule.sweeps.is_empty() {
+            true => "",
+            false => ", or auto",
+        };
+        add("window", problem, format!("set window: {}{or_auto}", show(advice.window)));
     }
     if let Some(drift) = advice.drift.filter(|drift| *drift > plan.schedule.drift_alert)
         && advice.is_lateness

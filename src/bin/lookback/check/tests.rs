@@ -88,6 +88,7 @@ fn what_is_wrong_is_found_with_its_line_and_the_mend() {
         (input, &with("tenant: other"), Error, 14, "set before", "remove one"),
         (input, &with("window: 2m"), Error, 14, "not longer than interval", "raise window"),
         (input, &with("window: 5m"), Warning, 14, "hardly longer", "raise window to 6m"),
+        (input, &with("window: auto\n      sweeps: off"), Error, 14, "needs sweeps", "set sweeps"),
         (input, &with("sweeps: 60d/1d"), Error, 14, "further back than the API", "lower it"),
         (input, &with("sweeps: off"), Warning, 14, "no sweeps", "set sweeps"),
         (input, &with("start: 90d"), Warning, 14, "is a gap", "elsewhere"),
@@ -282,6 +283,23 @@ fn what_a_trial_shows_of_the_plan_is_a_warning_with_its_line() {
 }
 
 #[test]
+fn a_window_is_advised_against_or_follows_the_lateness_by_itself() {
+    for (window, mend) in [("10m", Some("set window: 20m, or auto")), ("auto", None)] {
+        let text = GOOD
+            .replace("      storage.type", &format!("      window: {window}\n      storage.type"));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+        std::fs::write(&path, text).unwrap();
+        let config = read_with(&path, Variables::of_process()).unwrap();
+        let inputs = inputs(&config);
+        let plan = inputs[0].plan.as_ref().unwrap();
+        let advice = advice::advise(plan, &tried(&[30]));
+        let found = schedule::in_practice(&inputs[0], plan, &tried(&[30]), &advice);
+        assert_eq!(found.first().map(|it| it.mend.as_str()), mend, "{found:#?}");
+    }
+}
+
+#[test]
 fn a_burst_of_seconds_is_no_rate() {
     let burst: Vec<u64> = (0..200).map(|n| 100 + n / 100).collect();
     assert_eq!(advice::events_an_hour(&tried(&burst)), Some(1_200.0));
@@ -297,6 +315,7 @@ fn a_report_fits_eighty_columns_and_says_the_verdict() {
         name: "lookback.0".to_owned(),
         source: plan.source.clone(),
         window: plan.schedule.window,
+        window_is_auto: plan.schedule.auto.is_some(),
         budget: Budget::of(&plan, None),
         trial,
     };
