@@ -190,9 +190,9 @@ impl AutoWindow {
         let seconds = window.as_secs_f64().ceil() as u64;
         let grain = match seconds {
             ..60 => 1,
-            ..300 => 10,
-            ..3_600 => 60,
-            ..43_200 => 600,
+            60..300 => 10,
+            300..3_600 => 60,
+            3_600..43_200 => 600,
             _ => 3_600,
         };
         let rounded = Duration::from_secs(seconds.div_ceil(grain) * grain);
