@@ -202,8 +202,10 @@ impl Engine {
                 auto.saw(missed_by, found, now.mono);
             }
         }
-        // What the window covers by now a live poll would have seen next.
-        let missed = covered && missed_by > self.window;
+        // What the window covers by now a live poll would have seen next, and what live polls have not come to, after
+        // an outage say, they have not missed.
+        let passed = self.progress.live_until.is_some_and(|until| seen.selected <= until);
+        let missed = covered && passed && missed_by > self.window;
         if missed
             && matches!(self.lanes[asked.lane].kind, Kind::Sweep(_))
             && let Some(job) = self.job(asked.lane, asked.job)
