@@ -10,6 +10,7 @@ use in_lookback::config::Plan;
 use in_lookback::model::{EventKey, Now, TimeRange, Timestamp};
 use in_lookback::poll::dedup::Dedup;
 use in_lookback::poll::engine::{self, Engine, Step};
+use in_lookback::poll::ledger::Ledger;
 use in_lookback::poll::progress::{Beginning, Commit, Progress};
 use in_lookback::poll::report::Report;
 use url::Url;
@@ -25,6 +26,7 @@ pub(crate) struct Hand {
     pub(crate) now: Now,
     pub(crate) progress: Progress,
     pub(crate) ids: HashSet<EventKey>,
+    pub(crate) ledger: Ledger,
     reports: Vec<(Duration, Report)>,
     next_index: usize,
     /// The request that is answered next.
@@ -43,6 +45,7 @@ impl Hand {
             now,
             progress,
             ids: HashSet::new(),
+            ledger: Ledger::default(),
             reports: Vec::new(),
             next_index: 0,
             ticket: Ticket(0),
@@ -154,6 +157,7 @@ impl Hand {
         let marks = self.engine.take_marks();
         let commit: Commit = self.engine.commit(&marks, keys, self.now);
         self.progress = commit.progress.clone();
+        self.ledger.merge(&commit.ledger);
         self.ids.extend(&commit.keys);
         self.ids.retain(|key| key.bucket >= commit.expire_before);
         let ids = self.ids.len() as u64;

@@ -5,6 +5,7 @@
 mod api;
 mod blobs;
 mod clock;
+mod coverage;
 mod endless;
 mod event;
 mod every_step;

@@ -66,7 +66,7 @@ fn state(progress: &Progress) -> String {
         let unread: Duration = sweep.unread.iter().map(|range| range.span()).sum();
         let depth = units::show(Duration::from_secs(sweep.depth_seconds));
         match unread {
-            Duration::ZERO => format!("{depth} done"),
+            Duration::ZERO => format!("{depth} idle"),
             left => format!("{depth} has {} to go", span(left.as_secs_f64())),
         }
     };

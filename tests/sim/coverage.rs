@@ -1,0 +1,128 @@
+//! What counts as a complete read of an hour, and what does not. The engine driven by hand.
+
+use in_lookback::api::page::FailureKind;
+use in_lookback::model::{TimeRange, Timestamp};
+use in_lookback::poll::ledger::{Hour, Row};
+
+use crate::api::{failure, range};
+use crate::clock::{HOUR, MINUTE, SECOND, time};
+use crate::hand::Hand;
+use crate::plans::{self, Style};
+
+/// Each hour that live polls have passed since the first, and its row.
+fn hours(hand: &Hand) -> Vec<(Hour, Row)> {
+    let from = Hour::first_from(hand.progress.origin);
+    let until = hand.progress.live_until.expect("a live poll");
+    let row = |hour| hand.ledger.rows().find(|(found, _)| *found == hour).map(|(_, row)| *row);
+    let all = (0..).map(|nth| from.plus(nth)).take_while(|hour| hour.end() <= until);
+    all.map(|hour| (hour, row(hour).unwrap_or_default())).collect()
+}
+
+/// Answers everything for so long, with nothing; what is before `keeps` is refused.
+fn answer(hand: &mut Hand, span: std::time::Duration, keeps: Option<Timestamp>) {
+    let end = hand.wall() + span;
+    while hand.wall() < end
+        && let Some(url) = hand.ask_within(MINUTE * 5)
+    {
+        match keeps.filter(|keeps| range(&url).0 < *keeps) {
+            Some(_) => hand.fail(&failure(FailureKind::Refused, 400)),
+            None => hand.empty(),
+        }
+        hand.pass(SECOND);
+    }
+}
+
+#[test]
+fn a_slice_that_was_refused_for_good_was_not_read_until_a_later_read_mends_it() {
+    let properties =
+        [("sweeps", "90h/12h"), ("widen", "off"), ("heartbeat", "off"), ("rate_limit", "6000")];
+    let mut hand = Hand::new(&plans::plan(&properties));
+    answer(&mut hand, MINUTE, None);
+    hand.pass(HOUR * 60);
+    hand.restart();
+    let keeps = hand.wall() - HOUR * 36;
+    answer(&mut hand, HOUR * 6, Some(keeps));
+    let hours_then = hours(&hand);
+    assert!(!hand.progress.gaps.is_empty() && hand.progress.holes.is_empty());
+    for (hour, row) in &hours_then {
+        let is_gap = hand.progress.gaps.iter().any(|gap| hour.touches(gap));
+        assert_eq!(row.gap.is_some(), is_gap, "{hour:?} {row:?}");
+        assert!(hour.start() >= keeps || row.first.is_none(), "{hour:?} {row:?}");
+        assert!(is_gap || row.first.is_some(), "{hour:?} {row:?}");
+    }
+    let refused = hours_then.iter().filter(|(_, row)| row.gap.is_some()).count();
+    assert!((20..40).contains(&refused), "{refused} hours");
+
+    answer(&mut hand, HOUR * 13, None);
+    let mended = |gap: &TimeRange| gap.to <= hand.progress.origin;
+    assert!(hand.progress.gaps.iter().all(mended), "{:?}", hand.progress.gaps);
+    for (hour, row) in hours(&hand) {
+        let last = row.last.expect("read by now");
+        assert!(row.gap.is_none_or(|gap| gap < last.at && last.by == "sweep"), "{hour:?} {row:?}");
+    }
+}
+
+#[test]
+fn an_hour_whose_blob_stays_away_was_not_read() {
+    let properties = [("sweeps", "off"), ("heartbeat", "off"), ("rate_limit", "6000")];
+    let mut hand = Hand::new(&plans::plan_of(Style::Blobs, false, &properties));
+    let missing = Hour::first_from(hand.wall());
+    let made = missing.start() + MINUTE * 30;
+    while hand.wall() < missing.plus(3).start() {
+        for (ticket, url) in hand.ask_all() {
+            hand.ticket = ticket;
+            let lists = |url: &url::Url| {
+                let (from, to) = range(url);
+                from <= made && made <= to && hand.wall() >= made
+            };
+            match url.path() {
+                "/list" if lists(&url) => hand.list(&[(7, time(made))], None),
+                "/list" => hand.list(&[], None),
+                _ => hand.fail(&failure(FailureKind::Gone, 404)),
+            }
+        }
+        hand.pass(SECOND * 20);
+    }
+    let found: Vec<_> = hours(&hand)
+        .into_iter()
+        .map(|(hour, row)| (hour.since(missing), row.first.is_some(), row.gap.is_some()))
+        .filter(|(hour, ..)| (0..3).contains(hour))
+        .collect();
+    assert_eq!(found[..2], [(0, false, true), (1, true, false)]);
+}
+
+#[test]
+fn an_endless_link_that_was_followed_to_its_end_has_shown_the_hours_before() {
+    let properties = [("sweeps", "off"), ("heartbeat", "off"), ("rate_limit", "6000")];
+    let mut hand = Hand::new(&plans::plan_of(Style::Endless, false, &properties));
+    let end = hand.wall() + HOUR * 4;
+    while hand.wall() < end {
+        hand.ask();
+        hand.show(&[], Some("/log?after=7"));
+    }
+    let by = |(_, row): &(Hour, Row)| row.first.map(|read| read.by);
+    let found: Vec<_> = hours(&hand).iter().map(by).collect();
+    assert!(found.len() >= 3 && found.iter().all(|by| *by == Some("live")), "{found:?}");
+}
+
+#[test]
+fn hours_that_a_clock_which_was_ahead_called_read_are_not() {
+    let properties =
+        [("sweeps", "4h/1h"), ("widen", "off"), ("heartbeat", "off"), ("rate_limit", "6000")];
+    let mut hand = Hand::new(&plans::plan(&properties));
+    answer(&mut hand, HOUR * 2, None);
+    hand.now.wall = hand.now.wall + HOUR * 5;
+    answer(&mut hand, MINUTE * 30, None);
+    let ahead = hours(&hand).len();
+    hand.now.wall = hand.now.wall - HOUR * 5;
+    let now = hand.wall();
+    let late = |row: &Row, now: Timestamp| row.last.is_some_and(|last| last.at > now + MINUTE);
+    assert!(hand.ledger.rows().any(|(_, row)| late(row, now)), "{ahead} hours");
+    answer(&mut hand, MINUTE * 10, None);
+    let now = hand.wall();
+    for (hour, row) in hand.ledger.rows() {
+        assert!(!late(row, now), "{row:?}");
+        assert!(hour.end() <= now + MINUTE || row.last.is_none(), "{hour:?} {row:?}");
+    }
+    assert!(hours(&hand).iter().all(|(_, row)| row.last.is_some()));
+}
