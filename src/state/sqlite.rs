@@ -621,6 +621,42 @@ mod tests {
         assert_eq!(open_at(&path, "a").recent.len(), 10_000);
     }
 
+    /// Records in the ledger, a source each.
+    fn counted(path: &Path) -> Vec<u64> {
+        let sum = |source: crate::state::look::Source| -> u64 {
+            source.hours.unwrap().iter().map(|row| row.counts.records).sum()
+        };
+        crate::state::look::look(path).unwrap().into_iter().map(sum).collect()
+    }
+
+    #[test]
+    fn the_ledger_moves_over_with_the_ids_and_counts_nothing_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        filled(&path);
+        let (mut a, mut b) = (open_at(&path, "a"), open_at(&path, "b"));
+        for (state, records) in [(&mut a.state, 3), (&mut b.state, 2)] {
+            let mut ledger = Ledger::default();
+            (0..records).for_each(|_| ledger.record(Bucket::of(NOW), false, NOW));
+            state.commit(&Commit { ledger, ..commit(vec![], 0) }).unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
+        for state in [&mut a.state, &mut b.state] {
+            let moved = state.commit(&commit(vec![], 0)).unwrap_err();
+            state.renew(&kept(vec![]), &moved, NOW, &|| true).unwrap();
+        }
+        assert_eq!(counted(&path), [3, 2], "while it runs");
+        drop((a, b));
+        let len = usize::try_from(path.metadata().unwrap().len()).unwrap();
+        garble(&path, len / 2 / 4_096 * 4_096, len / 2 / 4_096 * 4_096 + 4_096);
+        let a = open_at(&path, "a");
+        assert!(a.damage.is_some());
+        assert_eq!(counted(&path), [3, 2], "at a start");
+        let old = schema::open_aside(&path).unwrap();
+        hours::carry(&old, a.state.source, &a.state.connection, a.state.source);
+        assert_eq!(counted(&path), [3, 2], "carried over once more");
+    }
+
     #[test]
     fn a_sound_file_that_was_away_for_a_moment_is_not_set_aside() {
         let dir = tempfile::tempdir().unwrap();
