@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Covered, Ledger};
+use super::ledger::{Covered, Hour, Ledger};
 use super::ranges;
 use crate::model::{Bucket, EventKey, TimeRange, Timestamp};
 
@@ -163,7 +163,9 @@ impl Progress {
                 self.sweeps.push(progress.clone());
             }
             Mark::Follow(position) => self.follow.clone_from(position),
-            Mark::Gap { range, .. } => {
+            Mark::Gap { range, at } => {
+                // What the ledger has no rows of any more need not be told apart.
+                self.gaps = ranges::after(&self.gaps, Hour::first_kept(*at).start());
                 ranges::insert(&mut self.gaps, *range);
                 ranges::join_nearest(&mut self.gaps, GAPS_MAX);
             }

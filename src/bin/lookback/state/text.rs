@@ -161,7 +161,8 @@ fn folded(first: &Judged, last: &Judged, hours: usize) -> String {
 /// What stands in place of the reads.
 fn words(standing: Standing) -> Option<String> {
     match standing {
-        Standing::Whole | Standing::Open => None,
+        Standing::Whole => None,
+        Standing::Open => Some("(open)".to_owned()),
         Standing::Before => Some("(before the ledger)".to_owned()),
         Standing::Never => Some("HOLE: never read completely".to_owned()),
         Standing::Unknown => Some("HOLE: nothing is known of it".to_owned()),
@@ -288,7 +289,7 @@ mod tests {
         2026-01-31T15Z  to 2026-01-31T16Z, 2 hours: HOLE: never read completely
         2026-01-31T17Z       3         27     0 HOLE: gap, reported 01-31 20:00
         2026-01-31T18Z  to 2026-01-31T19Z, 2 hours: HOLE: nothing is known of it
-        2026-01-31T20Z      44        396     1
+        2026-01-31T20Z      44        396     1 (open)
 
         quiet: no records, though the hours around it have many
         3 of 9 hours since 2026-01-31T11:00:00Z were read completely.
