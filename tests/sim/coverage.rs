@@ -5,7 +5,7 @@ use in_lookback::model::{TimeRange, Timestamp};
 use in_lookback::poll::ledger::{Hour, Row};
 
 use crate::api::{failure, range};
-use crate::clock::{HOUR, MINUTE, SECOND, time};
+use crate::clock::{HOUR, MINUTE, SECOND, moment, time};
 use crate::hand::Hand;
 use crate::plans::{self, Style};
 
@@ -125,4 +125,27 @@ fn hours_that_a_clock_which_was_ahead_called_read_are_not() {
         assert!(hour.end() <= now + MINUTE || row.last.is_none(), "{hour:?} {row:?}");
     }
     assert!(hours(&hand).iter().all(|(_, row)| row.last.is_some()));
+}
+
+#[test]
+fn what_a_sweep_finds_late_is_counted_so_and_not_what_live_polls_have_not_come_to() {
+    let properties =
+        [("sweeps", "4h/1h"), ("widen", "off"), ("heartbeat", "off"), ("rate_limit", "6000")];
+    let mut hand = Hand::new(&plans::plan(&properties));
+    answer(&mut hand, HOUR * 2, None);
+    let last_live = hand.progress.live_until.expect("a live poll");
+    hand.pass(HOUR * 3);
+    // The live poll fails, and the sweep goes ahead of it.
+    hand.ask();
+    hand.fail(&failure(FailureKind::Transient, 500));
+    let (from, to) = range(&hand.ask_within(SECOND / 4).expect("the sweep"));
+    assert!(from < last_live && last_live < to && hand.progress.live_until == Some(last_live));
+    let (not_yet, late) = (hand.ago(HOUR), time(last_live) - HOUR);
+    hand.page(&[late, not_yet], None);
+    let counts = |at| {
+        let hour = Hour::of(moment(at));
+        let row = hand.ledger.rows().find(|(found, _)| *found == hour).expect("a row").1;
+        (row.counts.records, row.counts.late)
+    };
+    assert_eq!((counts(not_yet), counts(late)), ((1, 0), (1, 1)));
 }

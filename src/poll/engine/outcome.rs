@@ -182,7 +182,9 @@ impl Engine {
             self.lateness.add(now.wall.since(seen.time), now.mono);
         }
         let missed_by = now.wall.since(seen.selected);
-        let missed = covered && missed_by > self.plan.schedule.window;
+        // What live polls have not come to, after an outage say, they have not missed.
+        let passed = self.progress.live_until.is_some_and(|until| seen.selected <= until);
+        let missed = covered && passed && missed_by > self.plan.schedule.window;
         let unread = |hole: &TimeRange| hole.contains(seen.selected);
         if missed
             && matches!(self.lanes[asked.lane].kind, Kind::Sweep(_))

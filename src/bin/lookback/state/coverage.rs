@@ -69,7 +69,7 @@ pub(crate) struct Hole {
 pub(crate) struct Coverage {
     /// Oldest first.
     pub(crate) hours: Vec<Judged>,
-    /// From this hour on hours are judged.
+    /// From this hour on hours are judged, if they are wanted.
     pub(crate) since: Hour,
     /// Up to here live polls have come.
     pub(crate) until: Option<Timestamp>,
@@ -119,6 +119,7 @@ pub(crate) fn judge(
     let counts = all.iter().filter(|it| it.row.hour >= since && it.standing != Standing::Open);
     let judged = counts.clone().count();
     let whole = counts.filter(|it| it.standing == Standing::Whole).count();
+    let since = from.map_or(since, |from| since.max(Hour::first_from(from)));
     let other = of_other.map(|row| row.counts).unwrap_or_default();
     Ok(Coverage { holes: holes(&all), hours: all, since, until, judged, whole, other })
 }
