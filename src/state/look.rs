@@ -1,4 +1,5 @@
-//! Looks at a state file from outside, while the plugin runs and when it does not: creates, locks and changes nothing.
+//! Looks at a state file from outside, while the plugin runs and when it does not: creates and changes nothing, and holds up
+//! nobody.
 
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};

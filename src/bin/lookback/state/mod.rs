@@ -24,7 +24,7 @@ use crate::audit::{When, parse_when};
 
 /// Show what a state file holds: how far each source was read, and which hours completely.
 ///
-/// Reads the file that `db` names, while the plugin runs and when it does not; it locks, creates and changes nothing. With
+/// Reads the file that `db` names, while the plugin runs and when it does not; it creates and changes nothing, and holds up nobody. With
 /// --coverage, an hour of event time a row, in UTC: how many records came, how many were known already, how many of them a
 /// sweep saw first, and when all of the hour was read for the first and for the last time, by a live poll, the catch-up or
 /// a sweep. Holes stand out: hours that were never read completely, or of which something could not be had.
