@@ -66,6 +66,17 @@ fn in_memory(criterion: &mut Criterion) {
             }
         });
     });
+    group.bench_function("the same, each counted in the ledger by itself", |bencher| {
+        let mut ledger = Ledger::default();
+        let now = Timestamp::from_secs(4_000);
+        bencher.iter(|| {
+            for index in 0..1_000 {
+                let key = black_box(key(index));
+                assert!(!dedup.is_new(key, false));
+                ledger.duplicates(key.bucket, 1, now);
+            }
+        });
+    });
     group.finish();
 }
 

@@ -206,9 +206,9 @@ impl Ledger {
         self.expire_before
     }
 
-    /// A duplicate of this bucket came.
-    pub fn duplicate(&mut self, bucket: Bucket, now: Timestamp) {
-        self.counts(bucket, now).duplicates += 1;
+    /// So many duplicates of this bucket came.
+    pub fn duplicates(&mut self, bucket: Bucket, count: u64, now: Timestamp) {
+        self.counts(bucket, now).duplicates += count;
     }
 
     /// A record of this bucket was handed over.
@@ -296,7 +296,7 @@ mod tests {
         let days = [-100_000, -401, -400, -399, -1, 0, 1, 2, 100_000];
         let buckets = days.map(|day| Bucket::of(at(day * 1_440)));
         for bucket in buckets.into_iter().chain([Bucket::UNTIMED, Bucket(i64::MAX)]) {
-            ledger.duplicate(bucket, NOW);
+            ledger.duplicates(bucket, 1, NOW);
         }
         let rows: Vec<_> = ledger.rows().map(|(hour, row)| (hour, row.counts.duplicates)).collect();
         let kept = [-400, -399, -1, 0, 1].map(|day| (Hour::of(at(day * 1_440)), 1));
@@ -337,8 +337,8 @@ mod tests {
     fn rows_that_are_too_old_are_dropped() {
         let mut state = Ledger::default();
         let mut ledger = Ledger::default();
-        ledger.duplicate(Bucket::of(NOW), NOW);
-        ledger.duplicate(Bucket::UNTIMED, NOW);
+        ledger.duplicates(Bucket::of(NOW), 1, NOW);
+        ledger.duplicates(Bucket::UNTIMED, 1, NOW);
         state.merge(&ledger);
         let mut ledger = Ledger::default();
         ledger.expire(at(401 * 1_440));

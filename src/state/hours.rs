@@ -191,7 +191,7 @@ mod tests {
                     let reads = Read { at: at(nth as i64 * 2 - length), by: KINDS[*by] };
                     match kind {
                         0 => ledger.record(Bucket::of(from), *by == 0, NOW),
-                        1 => ledger.duplicate(Bucket::of(from), NOW),
+                        1 => ledger.duplicates(Bucket::of(from), 1, NOW),
                         2 => ledger.take(&Mark::Gap { range: TimeRange::new(from, to), at: reads.at }, None, NOW),
                         3 => {
                             let (from, to) = (Hour::of(from), Hour::of(to));
@@ -216,8 +216,8 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(schema::STEPS.join(";").as_str()).unwrap();
         let mut ledger = Ledger::default();
-        ledger.duplicate(Bucket::UNTIMED, NOW);
-        (0..100).for_each(|hour| ledger.duplicate(Bucket::of(at(-hour)), NOW));
+        ledger.duplicates(Bucket::UNTIMED, 1, NOW);
+        (0..100).for_each(|hour| ledger.duplicates(Bucket::of(at(-hour)), 1, NOW));
         add(&connection, 1, &ledger).unwrap();
         let mut later = Ledger::default();
         later.expire(at(401 * 24));

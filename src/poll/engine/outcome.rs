@@ -40,10 +40,21 @@ impl Engine {
         let Some(asked) = self.came_through(ticket) else { return Vec::new() };
         let stored = |key| known.get(&key).copied().unwrap_or_default();
         let mut fresh = Vec::new();
+        // Neighbours mostly share a bucket: the ledger is asked once for them.
+        let (mut bucket, mut duplicates) = (Bucket::UNTIMED, 0);
         for (index, event) in events.iter().enumerate() {
-            if self.see(&asked, &event.seen, stored(event.seen.key), now) {
+            let key = event.seen.key;
+            if self.see(&asked, &event.seen, stored(key), now) {
                 fresh.push(index);
+                continue;
             }
+            if key.bucket != bucket && duplicates > 0 {
+                self.ledger.duplicates(bucket, std::mem::take(&mut duplicates), now.wall);
+            }
+            (bucket, duplicates) = (key.bucket, duplicates + 1);
+        }
+        if duplicates > 0 {
+            self.ledger.duplicates(bucket, duplicates, now.wall);
         }
         match asked.what {
             What::Blob(blob) => {
@@ -175,7 +186,6 @@ impl Engine {
         }
         if matches!(verdict, Verdict::Same | Verdict::Adopted) {
             self.stats.duplicates += 1;
-            self.ledger.duplicate(seen.key.bucket, now.wall);
             return false;
         }
         self.stats.records += 1;
