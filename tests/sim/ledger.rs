@@ -62,11 +62,12 @@ impl Ledger {
         for (index, event) in events.iter().enumerate() {
             by_hour.entry(Hour::of(moment(event.selected))).or_default().push(index);
         }
+        let narrowest = plan.schedule.auto.map_or(plan.schedule.window, |bounds| bounds.least);
         Self {
             entries: vec![Entry::default(); events.len()],
             by_hour,
             commit_delay: plan.commit_delay,
-            live_for: plan.schedule.window - plan.schedule.interval,
+            live_for: narrowest - plan.schedule.interval,
             clock_is_right,
             ..Self::default()
         }
