@@ -53,30 +53,6 @@ fn in_memory(criterion: &mut Criterion) {
             });
         });
     }
-    let mut dedup = Dedup::new(Bucket(0));
-    (0..IDS).for_each(|index| dedup.load(version(index, DedupOn::Id)));
-    group.bench_function("the same, counted in the ledger", |bencher| {
-        let mut ledger = Ledger::default();
-        let now = Timestamp::from_secs(4_000);
-        bencher.iter(|| {
-            for index in 0..1_000 {
-                let version = black_box(version(index, DedupOn::Id));
-                assert_eq!(dedup.judge(version, Known::No), Verdict::Same);
-                ledger.duplicate(version.bucket, now);
-            }
-        });
-    });
-    group.bench_function("the same, each counted in the ledger by itself", |bencher| {
-        let mut ledger = Ledger::default();
-        let now = Timestamp::from_secs(4_000);
-        bencher.iter(|| {
-            for index in 0..1_000 {
-                let key = black_box(key(index));
-                assert!(!dedup.is_new(key, false));
-                ledger.duplicates(key.bucket, 1, now);
-            }
-        });
-    });
     group.finish();
 }
 
