@@ -33,12 +33,12 @@ fn check(body: &[u8], max: usize) -> Result<(), InflateError> {
         assert!(to.len() <= max);
         match read {
             Ok(_) => assert!(to == expected, "{} bytes, not {}", to.len(), expected.len()),
-            // What stands behind the last member is no beginning of another one, and ends like a member: one
-            // finds fault with it and the other does not. Nothing of what it holds is missing.
+            // One finds fault with it and the other does not: with the stream, though the checksum is right, or with
+            // what stands behind the last member, is no beginning of another one, and ends like a member.
             Err(error) => {
-                let behind = [ErrorKind::InvalidInput, ErrorKind::UnexpectedEof];
-                assert!(behind.contains(&error.kind()), "{error}");
-                assert!(to == expected, "{} bytes, not {}", to.len(), expected.len());
+                let faults = [ErrorKind::InvalidInput, ErrorKind::UnexpectedEof];
+                assert!(faults.contains(&error.kind()), "{error}");
+                assert!(to.starts_with(&expected), "{} bytes, not {}", to.len(), expected.len());
             }
         }
     }
