@@ -338,6 +338,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_it_goes_by_is_less_than_a_day_old_however_seldom_it_polls() {
+        for minutes in [3, 20, 29, 50] {
+            let interval = MINUTE * minutes;
+            let mut auto = AutoWindow::new(BOUNDS, interval, None);
+            (0..5_000).for_each(|_| auto.saw(HOUR * 5, Found::ByPoll, Duration::ZERO));
+            let polls = (1..).map(|nth| interval * nth);
+            let forgets = |now: &Duration| {
+                auto.judge(*now);
+                auto.tail.records() == 0
+            };
+            let forgotten = polls.into_iter().find(forgets);
+            assert!(forgotten.is_some_and(|at| at <= HOUR * 22), "{minutes}: {forgotten:?}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(50))]
 

@@ -124,9 +124,8 @@ impl Dedup {
         new
     }
 
-    /// These count as handed over, in this order, and are to be committed. Where a later version is still on its way, the
-    /// state must not say that this is the last: after a crash, nobody knows.
-    pub fn settle(&mut self, versions: &mut [Version]) {
+    /// These count as handed over, in this order, and are to be committed.
+    pub fn settle(&mut self, versions: &[Version]) {
         if self.changing.is_empty() {
             return;
         }
@@ -141,9 +140,18 @@ impl Dedup {
             }
             if changing.count == 0 {
                 self.changing.remove(&key);
-            } else {
-                version.content = Some(Content::UNSURE);
             }
+        }
+    }
+
+    /// Of what is about to be committed: where a later version is still on its way, the state must not say that this is the
+    /// last. After a crash, nobody knows.
+    pub fn doubt(&self, versions: &mut [Version]) {
+        if self.changing.is_empty() {
+            return;
+        }
+        for version in versions.iter_mut().filter(|it| self.changing.contains_key(&it.key())) {
+            version.content = Some(Content::UNSURE);
         }
     }
 
@@ -316,7 +324,8 @@ mod tests {
             }
             let settled = shown.map(|version| {
                 let mut settled = [version, super::tests::version(9, 2, 1)];
-                dedup.settle(&mut settled);
+                dedup.settle(&settled);
+                dedup.doubt(&mut settled);
                 settled[0].content
             });
             assert_eq!(settled, [Some(Content::UNSURE), Some(Content::UNSURE), content(said[2])]);

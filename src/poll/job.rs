@@ -53,8 +53,6 @@ pub struct Job {
     pub came_on: Duration,
     /// What it leaves to the catch-up.
     pub hole: Option<TimeRange>,
-    /// Whether how late a live poll's records are says something about the API, and not about an outage of ours.
-    pub tells_lateness: bool,
     /// What it has seen.
     pub tally: Tally,
     /// What it has read.
@@ -94,7 +92,6 @@ impl Job {
             began,
             came_on: began.mono,
             hole: None,
-            tells_lateness: false,
             tally: Tally::default(),
             reading: Reading::new(began.wall),
             lost: Vec::new(),

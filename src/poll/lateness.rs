@@ -50,7 +50,8 @@ impl Lateness {
         }
         let too_many = self.epochs.len().saturating_sub(self.epochs_max);
         self.epochs.drain(..too_many);
-        self.turned = now;
+        self.turned =
+            if passed < self.epochs_max { self.turned + self.length * passed as u32 } else { now };
     }
 
     /// How many records are remembered.

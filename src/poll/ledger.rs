@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::progress::{AHEAD_MAX, Mark};
+use super::progress::{AHEAD_MAX, Mark, was_ahead};
+use super::ranges;
 use crate::model::{Bucket, TimeRange, Timestamp};
 
 const HOUR_SECONDS: i64 = 3_600;
@@ -168,10 +169,17 @@ impl Row {
         self.gap = self.gap.max(later.gap);
     }
 
-    /// Forgets reads that claim to have been after a moment.
-    fn disown(&mut self, after: Timestamp) {
-        self.first = self.first.filter(|read| read.at <= after);
-        self.last = self.last.filter(|read| read.at <= after).or(self.first);
+    /// Forgets what claims to have been after a moment. Of an hour that had ended by then, the reads have been,
+    /// and are dated back to it.
+    fn disown(&mut self, hour: Hour, after: Timestamp) {
+        let dated_back = |read: Read| match hour.end() <= after {
+            _ if read.at <= after => Some(read),
+            true => Some(Read { at: after, ..read }),
+            false => None,
+        };
+        self.first = self.first.and_then(dated_back);
+        self.last = self.last.and_then(dated_back).or(self.first);
+        self.gap = self.gap.filter(|at| *at <= after);
     }
 }
 
@@ -179,7 +187,7 @@ impl Row {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     rows: BTreeMap<Hour, Row>,
-    /// Reads after this, and before these rows, were dated by a clock that was ahead.
+    /// Reads and gaps after this, and before these rows, were dated by a clock that was ahead, or this one is behind.
     disown_after: Option<Timestamp>,
     /// Rows before this hour can be dropped.
     expire_before: Option<Hour>,
@@ -196,7 +204,7 @@ impl Ledger {
         self.rows.iter().map(|(hour, row)| (*hour, row))
     }
 
-    /// If set, older reads that claim to have been after it are to be forgotten.
+    /// If set, older reads and gaps that claim to have been after it are to be forgotten.
     pub fn disown_after(&self) -> Option<Timestamp> {
         self.disown_after
     }
@@ -226,9 +234,7 @@ impl Ledger {
     /// Takes a step of progress; `live_until` is how far live polls had come before it.
     pub fn take(&mut self, mark: &Mark, live_until: Option<Timestamp>, now: Timestamp) {
         match mark {
-            Mark::Live { until, .. }
-                if live_until.is_some_and(|last| last > *until + AHEAD_MAX) =>
-            {
+            Mark::Live { until, .. } if was_ahead(live_until, *until) => {
                 self.disown(*until + AHEAD_MAX);
             }
             Mark::Covered(covered) => {
@@ -237,11 +243,12 @@ impl Ledger {
                     (0..to.since(first)).for_each(|nth| self.row(first.plus(nth)).read(*read));
                 }
             }
-            Mark::Gap { range, at } => {
-                let from = range.from.max(Hour::first_kept(now).start());
-                for hour in Hour::touching(TimeRange::new(from, range.to)) {
-                    let row = self.row(hour);
-                    row.gap = row.gap.max(Some(*at));
+            Mark::Gap { ranges, at } => {
+                for range in ranges::after(ranges, Hour::first_kept(now).start()) {
+                    for hour in Hour::touching(range) {
+                        let row = self.row(hour);
+                        row.gap = row.gap.max(Some(*at));
+                    }
                 }
             }
             _ => {}
@@ -271,7 +278,8 @@ impl Ledger {
     }
 
     fn disown(&mut self, after: Timestamp) {
-        self.rows.values_mut().for_each(|row| row.disown(after));
+        self.rows.iter_mut().for_each(|(hour, row)| row.disown(*hour, after));
+        self.rows.retain(|hour, row| hour.start() <= after || *row != Row::default());
         self.disown_after = Some(self.disown_after.map_or(after, |before| before.min(after)));
     }
 }
@@ -313,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_by_a_clock_that_was_ahead_are_forgotten_and_those_before_it_stay() {
+    fn reads_by_a_clock_that_was_ahead_are_forgotten_or_of_an_hour_that_had_ended_dated_back() {
         let (hour, next) = (Hour::of(NOW), Hour::of(NOW).plus(1));
         let covered = |from: Hour, to, minutes| {
             Mark::Covered(vec![Covered { from, to, read: read(minutes) }])
@@ -329,8 +337,9 @@ mod tests {
         ledger.take(&covered(next, next.plus(1), 95), Some(at(35)), NOW);
         state.merge(&ledger);
         let reads: Vec<_> = state.rows().map(|(_, row)| (row.first, row.last)).collect();
-        let once = |minutes| (Some(read(minutes)), Some(read(minutes)));
-        assert_eq!(reads, [once(31), once(95)]);
+        let [ended, went_on] =
+            [(31, 36), (95, 95)].map(|(first, last)| (Some(read(first)), Some(read(last))));
+        assert_eq!(reads, [ended, went_on]);
     }
 
     #[test]

@@ -105,10 +105,10 @@ pub enum Mark {
     Follow(Option<String>),
     /// A blob is read: it need not be fetched again.
     Fetched(EventKey),
-    /// A range could not be had, as was found at that moment.
+    /// Ranges that had not been read before could not be had, as was found at that moment.
     Gap {
-        /// The range.
-        range: TimeRange,
+        /// The ranges.
+        ranges: Vec<TimeRange>,
         /// When that was found.
         at: Timestamp,
     },
@@ -118,6 +118,11 @@ pub enum Mark {
     Covered(Vec<Covered>),
     /// Live polls read so far back from now on.
     Window(Duration),
+}
+
+/// Whether live polls had come further before than a clock is adjusted by: it was ahead then, or is behind now.
+pub fn was_ahead(live_until: Option<Timestamp>, until: Timestamp) -> bool {
+    live_until.is_some_and(|last| last > until + AHEAD_MAX)
 }
 
 impl Mark {
@@ -158,6 +163,11 @@ impl Progress {
     pub fn apply(&mut self, mark: &Mark) {
         match mark {
             Mark::Live { until, holes, newest } => {
+                if was_ahead(self.live_until, *until) {
+                    // By a clock that was ahead, what could be had seemed to be gone.
+                    let before = |gap: &TimeRange| ranges::before(*gap, *until);
+                    self.gaps = self.gaps.iter().filter_map(before).collect();
+                }
                 self.live_until = Some(*until);
                 self.newest = *newest;
                 holes.iter().for_each(|hole| self.add_hole(*hole));
@@ -169,16 +179,31 @@ impl Progress {
                 self.sweeps.push(progress.clone());
             }
             Mark::Follow(position) => self.follow.clone_from(position),
-            Mark::Gap { range, at } => {
+            Mark::Gap { ranges, at } => {
                 // What the ledger has no rows of any more need not be told apart.
                 self.gaps = ranges::after(&self.gaps, Hour::first_kept(*at).start());
-                ranges::insert(&mut self.gaps, *range);
+                ranges.iter().for_each(|range| ranges::insert(&mut self.gaps, *range));
                 ranges::join_nearest(&mut self.gaps, GAPS_MAX);
             }
             Mark::Mended(range) => ranges::remove(&mut self.gaps, *range),
             Mark::Fetched(_) | Mark::Covered(_) => {}
             Mark::Window(window) => self.window_seconds = Some(window.as_secs()),
         }
+    }
+
+    /// What of a range should have been read by now or later, and has not been.
+    pub fn missing(&self, range: TimeRange) -> Vec<TimeRange> {
+        let since = self.ledger_from.map_or(self.origin, |from| from.max(self.origin));
+        let mut missing = ranges::after(&[range], since);
+        let read = TimeRange::new(since, self.live_until.unwrap_or(since).max(since));
+        ranges::remove(&mut missing, read);
+        for unread in self.holes.iter().chain(&self.gaps) {
+            let (from, to) = (unread.from.max(range.from), unread.to.min(range.to));
+            if from < to {
+                ranges::insert(&mut missing, TimeRange::new(from, to));
+            }
+        }
+        missing
     }
 
     fn add_hole(&mut self, hole: TimeRange) {

@@ -9,36 +9,55 @@ use crate::poll::ledger::{Hour, Ledger};
 /// One commit drops so many rows at most.
 const HOURS_DROPPED_MAX: i64 = 48;
 
-/// What a row holds of an hour; later ones add to it.
-const ADD: &str = "
-    INSERT INTO hours VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-    ON CONFLICT DO UPDATE SET
-        records = records + excluded.records,
-        duplicates = duplicates + excluded.duplicates,
-        late = late + excluded.late,
-        first_kind = iif(first_at IS NULL, excluded.first_kind, first_kind),
-        first_at = coalesce(first_at, excluded.first_at),
-        last_kind = iif(excluded.last_at >= coalesce(last_at, excluded.last_at),
-            excluded.last_kind, last_kind),
-        last_at = iif(excluded.last_at >= coalesce(last_at, excluded.last_at),
-            excluded.last_at, last_at),
-        gap_at = coalesce(max(gap_at, excluded.gap_at), gap_at, excluded.gap_at)";
+/// What a row holds of an hour; `counts` says what becomes of the counts if there is one already.
+fn upsert(counts: &str) -> String {
+    format!(
+        "INSERT INTO hours VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+        ON CONFLICT DO UPDATE SET {counts},
+            first_kind = iif(first_at IS NULL, excluded.first_kind, first_kind),
+            first_at = coalesce(first_at, excluded.first_at),
+            last_kind = iif(excluded.last_at >= coalesce(last_at, excluded.last_at),
+                excluded.last_kind, last_kind),
+            last_at = iif(excluded.last_at >= coalesce(last_at, excluded.last_at),
+                excluded.last_at, last_at),
+            gap_at = coalesce(max(gap_at, excluded.gap_at), gap_at, excluded.gap_at)"
+    )
+}
 
-/// Forgets reads that claim to have been after a moment, back to the first one that does not.
+/// Later ones add to it.
+const SUM: &str = "records = records + excluded.records,
+    duplicates = duplicates + excluded.duplicates, late = late + excluded.late";
+
+/// One file was a copy of the other once: what the fuller one says holds.
+const MOST: &str = "records = max(records, excluded.records),
+    duplicates = max(duplicates, excluded.duplicates), late = max(late, excluded.late)";
+
+/// Forgets what claims to have been after a moment, back to the first read that does not; of an hour that had ended by
+/// then, reads are dated back to it.
 const DISOWN: &str = "
     UPDATE hours SET
-        last_at = iif(first_at > ?2, NULL, first_at),
-        last_kind = iif(first_at > ?2, NULL, first_kind),
-        first_kind = iif(first_at > ?2, NULL, first_kind),
-        first_at = iif(first_at > ?2, NULL, first_at)
-    WHERE source = ?1 AND last_at > ?2";
+        last_kind = CASE WHEN last_at <= ?2 OR hour + 3600 <= ?2 THEN last_kind
+            WHEN first_at <= ?2 THEN first_kind END,
+        last_at = CASE WHEN last_at <= ?2 OR hour + 3600 <= ?2 THEN min(last_at, ?2)
+            WHEN first_at <= ?2 THEN first_at END,
+        first_kind = CASE WHEN first_at <= ?2 OR hour + 3600 <= ?2 THEN first_kind END,
+        first_at = CASE WHEN first_at <= ?2 OR hour + 3600 <= ?2 THEN min(first_at, ?2) END,
+        gap_at = iif(gap_at > ?2, NULL, gap_at)
+    WHERE source = ?1 AND (last_at > ?2 OR gap_at > ?2)";
+
+/// Drops the rows after a moment of which nothing is left.
+const EMPTY: &str = "
+    DELETE FROM hours WHERE source = ?1 AND hour > ?2 AND records = 0 AND duplicates = 0 AND late = 0
+        AND last_at IS NULL AND gap_at IS NULL";
 
 /// Adds what a commit says of a source, and drops the oldest rows if they are old enough.
 pub(super) fn add(connection: &Connection, source: i64, ledger: &Ledger) -> Result<(), StateError> {
     if let Some(after) = ledger.disown_after() {
-        connection.prepare_cached(DISOWN)?.execute(params![source, after.as_secs()])?;
+        for step in [DISOWN, EMPTY] {
+            connection.prepare_cached(step)?.execute(params![source, after.as_secs()])?;
+        }
     }
-    let mut statement = connection.prepare_cached(ADD)?;
+    let mut statement = connection.prepare_cached(&upsert(SUM))?;
     for (hour, row) in ledger.rows() {
         let [first, last] = [row.first, row.last];
         statement.execute(params![
@@ -78,26 +97,32 @@ pub(super) const ALL: &str = "
     SELECT hour, records, duplicates, late, first_at, first_kind, last_at, last_kind, gap_at
     FROM hours WHERE source = ?1 ORDER BY hour DESC";
 
-/// Copies a source's rows as far as they can be read, but for those that are there already. What cannot be copied
-/// is left: the ledger is never a reason to give up on ids.
-pub(super) fn carry(old: &Connection, from: i64, new: &Connection, to: i64) {
+/// Copies a source's rows as far as they can be read; false if that is not all of them. What cannot be copied is
+/// left: the ledger is never a reason to give up on ids.
+pub(super) fn carry(old: &Connection, from: i64, new: &Connection, to: i64) -> bool {
     let copy = || -> rusqlite::Result<()> {
         let mut statement = old.prepare(ALL)?;
-        let mut rows = statement.query([from])?;
         let transaction = new.unchecked_transaction()?;
-        let insert = "INSERT OR IGNORE INTO hours VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-        let mut insert = transaction.prepare(insert)?;
-        while let Ok(Some(row)) = rows.next() {
-            let Ok(kept) = Kept::read(row) else { continue };
+        let mut insert = transaction.prepare(&upsert(MOST))?;
+        let mut read = Ok(());
+        for kept in statement.query_map([from], Kept::read)? {
+            let kept = match kept {
+                Ok(kept) => kept,
+                Err(error) => {
+                    read = Err(error);
+                    break;
+                }
+            };
             let Kept { hour, counts: [records, duplicates, late], first, last, gap } = kept;
             let row =
                 params![to, hour, records, duplicates, late, first.0, first.1, last.0, last.1, gap];
             insert.execute(row)?;
         }
         drop(insert);
-        transaction.commit()
+        transaction.commit()?;
+        read
     };
-    let _ = copy();
+    copy().is_ok()
 }
 
 /// A row as it is stored.
@@ -192,7 +217,7 @@ mod tests {
                     match kind {
                         0 => ledger.record(Bucket::of(from), *by == 0, NOW),
                         1 => ledger.duplicates(Bucket::of(from), 1, NOW),
-                        2 => ledger.take(&Mark::Gap { range: TimeRange::new(from, to), at: reads.at }, None, NOW),
+                        2 => ledger.take(&Mark::Gap { ranges: vec![TimeRange::new(from, to)], at: reads.at }, None, NOW),
                         3 => {
                             let (from, to) = (Hour::of(from), Hour::of(to));
                             ledger.take(&Mark::Covered(vec![Covered { from, to, read: reads }]), None, NOW);
@@ -226,5 +251,27 @@ mod tests {
             (all(&connection).len(), count)
         });
         assert!(counts.iter().all(|(found, expected)| found == expected), "{counts:?}");
+    }
+
+    #[test]
+    fn of_a_copy_that_was_put_back_the_fuller_rows_are_kept() {
+        let file = || {
+            let connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(schema::STEPS.join(";").as_str()).unwrap();
+            connection
+        };
+        let (live, copy) = (file(), file());
+        let mut then = Ledger::default();
+        then.record(Bucket::of(NOW), false, NOW);
+        add(&live, 1, &then).unwrap();
+        add(&copy, 1, &then).unwrap();
+        let (hour, read) = (Hour::of(NOW), Read { at: at(1), by: "live" });
+        let covered = Covered { from: hour, to: hour.plus(1), read };
+        then.take(&Mark::Covered(vec![covered]), None, at(1));
+        add(&live, 1, &then).unwrap();
+        for _ in 0..2 {
+            assert!(carry(&live, 1, &copy, 1));
+            assert_eq!(all(&copy), all(&live));
+        }
     }
 }

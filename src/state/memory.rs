@@ -135,7 +135,7 @@ impl State for MemoryState {
         self.damage = None;
         kept.keys.iter().for_each(|version| self.put(*version));
         self.progress = Some(kept.progress.clone());
-        Ok(Renewed { what: error.to_string(), same_key: true })
+        Ok(Renewed { what: error.to_string(), same_key: true, same_ledger: true })
     }
 }
 

@@ -77,4 +77,6 @@ pub struct Renewed {
     /// Whether its ids are hashed with the same key. If not, whoever holds ids must begin anew: the
     /// state holds the progress, and none of the ids.
     pub same_key: bool,
+    /// Whether the ledger of the past was carried over, all of it.
+    pub same_ledger: bool,
 }

@@ -94,11 +94,11 @@ fn rescue(
         let progress = row.get::<_, String>(2).ok();
         let progress = progress.and_then(|text| serde_json::from_str(&text).ok());
         let source = schema::put(&new, &name, &schema::lost(&Loss { written, progress })?)?;
+        hours::carry(&old, id, &new, source);
         sources.push((id, source));
     }
     let mut all = Carried { ids: 0, whole: true };
     for (id, source) in sources {
-        hours::carry(&old, id, &new, source);
         let carried = carry(&old, id, &mut new, source, go_on)?;
         all = Carried { ids: all.ids + carried.ids, whole: all.whole && carried.whole };
         if !go_on() {

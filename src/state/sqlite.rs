@@ -336,7 +336,8 @@ impl State for SqliteState {
         self.lock.retake()?;
         self.lock.has_state();
         if matches!(error, StateError::Moved) && self.in_place().is_ok() {
-            return Ok(Renewed { what: format!("{error}; it is back"), same_key: true });
+            let what = format!("{error}; it is back");
+            return Ok(Renewed { what, same_key: true, same_ledger: true });
         }
         let mut next = self.next_file(error, now)?;
         let same_key = next.hash_key == self.hash_key;
@@ -349,13 +350,14 @@ impl State for SqliteState {
         transaction.commit()?;
         if !same_key {
             let what = format!("{error}; the new one hashes ids otherwise: records may come again");
-            return Ok(Renewed { what, same_key });
+            return Ok(Renewed { what, same_key, same_ledger: false });
         }
         let carried = carry(&self.connection, self.source, &mut next.connection, source, go_on)?;
-        hours::carry(&self.connection, self.source, &next.connection, source);
+        let same_ledger = hours::carry(&self.connection, self.source, &next.connection, source);
         (self.source, self.ids, self.identity) = (source, carried.ids, next.identity);
         self.connection = next.connection;
-        Ok(Renewed { what: told(error, next.aside.as_deref(), Ok(carried)), same_key })
+        let what = told(error, next.aside.as_deref(), Ok(carried));
+        Ok(Renewed { what, same_key, same_ledger })
     }
 }
 

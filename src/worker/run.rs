@@ -179,7 +179,7 @@ impl Run {
         let fresh = self.engine.page(ticket, &page.events, page.next.as_deref(), &known, now);
         let unsure = self.engine.take_unsure();
         if !unsure.is_empty() {
-            // One that cannot be written shows at the next commit, and records flow on.
+            // If it cannot be written, records flow on all the same: after a crash, a change back may go untold.
             let _ = self.state.doubt(&unsure);
         }
         let spare = || self.shared.handoff().spare();
@@ -253,7 +253,8 @@ impl Run {
     }
 
     fn save(&mut self) {
-        let Some(commit) = self.unsaved.take() else { return };
+        let Some(mut commit) = self.unsaved.take() else { return };
+        self.engine.doubt(&mut commit);
         let saved = self.state.commit(&commit);
         let now = self.clock.now();
         match saved {
@@ -281,6 +282,9 @@ impl Run {
         match self.state.renew(&kept, error, now.wall, &go_on) {
             Ok(renewed) => {
                 self.engine.state_lost(&renewed.what, now);
+                if !renewed.same_ledger {
+                    self.engine.ledger_lost();
+                }
                 self.anew = !renewed.same_key;
                 self.renew_not_before = now.mono + RENEW_AGAIN;
                 self.commit_not_before = now.mono;

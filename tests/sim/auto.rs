@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use in_lookback::api::page::FailureKind;
 use in_lookback::poll::report::{Field, Report};
 
 use crate::clock::{DAY, HOUR, MINUTE, SECOND, time};
@@ -149,4 +150,19 @@ fn what_only_sweeps_find_widens_the_window_as_far_as_reads_allow_and_no_further(
     run.check();
     assert!(run.windows().len() - changes <= 4, "{:?}", &run.windows()[changes..]);
     assert!(run.windows().iter().all(|(_, window)| *window <= most));
+}
+
+#[test]
+fn what_a_throttled_poll_sees_after_a_long_wait_says_nothing_of_the_api() {
+    let mut run = Run::new(&[("sweeps", "48h/16h")], 2, &Lateness::up_to(MINUTE, MINUTE * 3));
+    run.until(HOUR * 6);
+    let before = run.window();
+    let (from, to) = crate::api::range(&run.hand.ask());
+    let next = format!("/e?from={from}&to={to}&second=1");
+    run.seen += run.hand.show(&[], Some(&next));
+    run.hand.ask();
+    let throttled = FailureKind::Throttled(Some(HOUR * 2));
+    run.hand.fail(&crate::api::failure(throttled, 429));
+    run.until(HOUR * 12);
+    assert_eq!(run.window(), before, "{:?}", run.windows());
 }

@@ -149,3 +149,110 @@ fn what_a_sweep_finds_late_is_counted_so_and_not_what_live_polls_have_not_come_t
     };
     assert_eq!((counts(not_yet), counts(late)), ((1, 0), (1, 1)));
 }
+
+/// Whether something of an hour was found to be missing, and has not been read since.
+fn is_gap(row: &Row) -> bool {
+    row.gap.is_some_and(|gap| row.last.is_none_or(|last| last.at <= gap))
+}
+
+const DEEP: [(&str, &str); 4] =
+    [("sweeps", "4h/1h, 240h/24h"), ("widen", "off"), ("heartbeat", "off"), ("rate_limit", "6000")];
+
+#[test]
+fn an_hour_that_was_read_stays_read_though_a_sweep_is_refused_that_goes_deeper_than_the_api_keeps()
+{
+    let mut hand = Hand::new(&plans::plan(&DEEP));
+    for _ in 0..14 {
+        let keeps = hand.wall() - HOUR * 24 * 6;
+        answer(&mut hand, HOUR * 24, Some(keeps));
+    }
+    let all = hours(&hand);
+    assert!(all.len() > 13 * 24 && all.iter().all(|(_, row)| row.first.is_some() && !is_gap(row)));
+    assert_eq!(hand.progress.gaps, []);
+}
+
+#[test]
+fn a_clock_that_was_further_ahead_than_the_api_keeps_its_events_leaves_no_gaps_behind() {
+    for ahead in [HOUR * 24 * 40, HOUR * 24 * 365] {
+        let mut hand = Hand::new(&plans::plan(&DEEP));
+        answer(&mut hand, HOUR * 24 * 3, None);
+        hand.now.wall = hand.now.wall + ahead;
+        answer(&mut hand, MINUTE * 5, None);
+        hand.now.wall = hand.now.wall - ahead;
+        answer(&mut hand, HOUR * 24 * 2, None);
+        assert_eq!(hand.progress.gaps, []);
+        assert!(hours(&hand).iter().all(|(_, row)| row.last.is_some() && !is_gap(row)));
+        let latest = Hour::of(hand.wall()).plus(1);
+        assert!(hand.ledger.rows().all(|(hour, _)| hour <= latest), "no rows of what is to come");
+    }
+}
+
+#[test]
+fn a_clock_that_is_behind_for_a_moment_takes_nothing_from_hours_that_had_ended_by_then() {
+    let mut hand = Hand::new(&plans::plan(&DEEP));
+    answer(&mut hand, HOUR * 24 * 20, None);
+    let back = HOUR * 24 * 12;
+    let then = hand.wall() - back;
+    hand.now.wall = hand.now.wall - back;
+    answer(&mut hand, MINUTE * 5, None);
+    hand.now.wall = hand.now.wall + back;
+    answer(&mut hand, HOUR, None);
+    let before: Vec<_> = hours(&hand).into_iter().filter(|(hour, _)| hour.end() <= then).collect();
+    assert!(before.len() > 7 * 24);
+    for (hour, row) in before {
+        assert!(
+            row.first.is_some_and(|read| read.at < hand.wall()) && !is_gap(&row),
+            "{hour:?} {row:?}"
+        );
+    }
+}
+
+#[test]
+fn an_hour_is_whole_once_its_blob_has_come_back() {
+    let properties =
+        [("sweeps", "off"), ("heartbeat", "off"), ("rate_limit", "6000"), ("window", "60m")];
+    let mut hand = Hand::new(&plans::plan_of(Style::Blobs, false, &properties));
+    let missing = Hour::first_from(hand.wall());
+    let made = missing.start() + MINUTE * 50;
+    while hand.wall() < missing.plus(3).start() {
+        for (ticket, url) in hand.ask_all() {
+            hand.ticket = ticket;
+            let lists = |url: &url::Url| {
+                let (from, to) = range(url);
+                from <= made && made <= to && hand.wall() >= made
+            };
+            match url.path() {
+                "/list" if lists(&url) => hand.list(&[(7, time(made))], None),
+                "/list" => hand.list(&[], None),
+                _ if hand.wall() < missing.end() + MINUTE * 10 => {
+                    hand.fail(&failure(FailureKind::Gone, 404));
+                }
+                _ => {
+                    hand.page(&[time(made)], None);
+                }
+            }
+        }
+        hand.pass(SECOND * 20);
+    }
+    let all = hours(&hand);
+    let (_, row) = all.iter().find(|(hour, _)| *hour == missing).expect("a row");
+    assert!(row.gap.is_some() && row.first.is_some() && !is_gap(row), "{row:?}");
+    assert_eq!(hand.progress.gaps, []);
+}
+
+#[test]
+fn an_endless_link_mends_no_gap_for_it_reads_none() {
+    let properties =
+        [("sweeps", "off"), ("heartbeat", "off"), ("rate_limit", "6000"), ("window", "72h")];
+    let mut hand = Hand::new(&plans::plan_of(Style::Endless, false, &properties));
+    hand.ask();
+    hand.show(&[], Some("/log?after=7"));
+    let gap = TimeRange::new(hand.wall() - HOUR * 30, hand.wall() - HOUR * 29);
+    hand.progress.gaps.push(gap);
+    hand.restart();
+    for _ in 0..3 {
+        hand.ask();
+        hand.show(&[], Some("/log?after=7"));
+    }
+    assert_eq!(hand.progress.gaps, [gap]);
+}

@@ -170,7 +170,8 @@ impl Hand {
 
     fn commit(&mut self, keys: Vec<Version>) {
         let marks = self.engine.take_marks();
-        let commit: Commit = self.engine.commit(&marks, keys, self.now);
+        let mut commit: Commit = self.engine.commit(&marks, keys, self.now);
+        self.engine.doubt(&mut commit);
         self.progress = commit.progress.clone();
         self.ledger.merge(&commit.ledger);
         self.ids.extend(commit.keys.iter().map(|version| (version.key(), version.content)));

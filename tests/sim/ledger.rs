@@ -153,8 +153,10 @@ impl Ledger {
         let until = progress.live_until.expect("a live poll");
         for hour in (0..).map(|nth| from.plus(nth)).take_while(|hour| hour.end() <= until) {
             let is_gap = progress.gaps.iter().any(|gap| hour.touches(gap));
-            let read = rows.get(&hour).and_then(|row| row.first);
-            assert!(read.is_some() || is_gap, "{} was never read completely", hour.start());
+            let row = rows.get(&hour).copied().copied().unwrap_or_default();
+            assert!(row.first.is_some() || is_gap, "{} was never read completely", hour.start());
+            let since = row.last.zip(row.gap).is_none_or(|(last, gap)| gap <= last.at);
+            assert!(since || is_gap, "{} was read since and stays a gap: {row:?}", hour.start());
         }
     }
 

@@ -232,7 +232,8 @@ impl Shell {
     }
 
     fn save(&mut self, world: &mut World) -> Result<(), Crash> {
-        let Some(commit) = self.unsaved.take() else { return Ok(()) };
+        let Some(mut commit) = self.unsaved.take() else { return Ok(()) };
+        self.engine.doubt(&mut commit);
         world.fuse.step()?;
         let saved = world.state.commit(&commit);
         let now = world.clock.now();
@@ -261,6 +262,7 @@ impl Shell {
         match world.state.renew(&kept, error, now.wall, &|| true) {
             Ok(renewed) => {
                 self.engine.state_lost(&renewed.what, now);
+                assert!(renewed.same_ledger);
                 self.renew_not_before = now.mono + RENEW_AGAIN;
                 self.commit_not_before = now.mono;
                 self.unsaved.get_or_insert_with(|| self.engine.commit(&[], Vec::new(), now));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, MARGIN};
 use crate::api::definition::MomentAt;
-use crate::model::{Fault, Now, Timestamp};
+use crate::model::{Fault, Now, TimeRange, Timestamp};
 use crate::poll::coverage;
 use crate::poll::job::{Job, Kind};
 use crate::poll::ledger::{Covered, Read};
@@ -18,16 +18,32 @@ impl Engine {
         let Some(job) = self.lanes[lane].job.as_mut() else { return };
         let Some(walk) = job.walk.as_ref() else { return };
         let (slice, lost) = (walk.slice, std::mem::take(&mut job.lost));
+        let (endless, read) = (walk.endless, Read { at: job.reading.since(), by });
         // An endless link shows what has been stored, and not the slice; see `live_read`.
-        let covered = match walk.endless {
+        let mut covered = match endless {
             true => Vec::new(),
             false => job.reading.slice(slice, &lost, by),
         };
-        if self.progress.gaps.iter().any(|gap| slice.from < gap.to && gap.from < slice.to) {
+        let touches = |gap: &TimeRange| slice.from < gap.to && gap.from < slice.to;
+        let mends = !endless && self.progress.gaps.iter().any(touches);
+        if mends {
             self.mark(Mark::Mended(slice));
         }
-        lost.into_iter().for_each(|range| self.mark(Mark::Gap { range, at: now.wall }));
+        if !lost.is_empty() {
+            self.mark(Mark::Gap { ranges: lost, at: now.wall });
+        }
+        if mends {
+            covered.extend(coverage::pieced(&self.progress, slice, read));
+        }
         self.slice_ended(lane, covered, now);
+    }
+
+    /// A range can no longer be had. What of it was read before has been read all the same.
+    pub(super) fn not_to_be_had(&mut self, range: TimeRange, now: Now) {
+        let ranges = self.progress.missing(range);
+        if !ranges.is_empty() {
+            self.mark(Mark::Gap { ranges, at: now.wall });
+        }
     }
 
     /// A slice is done with, and some hours with it.

@@ -232,6 +232,7 @@ impl Engine {
         progress.ledger_from.get_or_insert(progress.live_until.unwrap_or(progress.origin));
         let schedule = &plan.schedule;
         let resumed_from = progress.live_until;
+        progress.window_seconds = progress.window_seconds.filter(|_| schedule.auto.is_some());
         let auto = schedule.auto.map(|bounds| {
             let known = progress.window_seconds.map(Duration::from_secs);
             AutoWindow::new(bounds, schedule.interval, known)
@@ -321,7 +322,7 @@ impl Engine {
 
     /// What is to become durable when these marks and keys do.
     pub fn commit(&mut self, marks: &[Mark], mut keys: Vec<Version>, now: Now) -> Commit {
-        self.dedup.settle(&mut keys);
+        self.dedup.settle(&keys);
         let mut ledger = std::mem::take(&mut self.ledger);
         for version in &keys {
             let late = !self.late.is_empty() && self.late.remove(&version.key());
@@ -333,10 +334,16 @@ impl Engine {
             ledger.take(mark, progress.live_until, now.wall);
             progress.apply(mark);
         }
-        ledger.expire(now.wall);
+        // Not by a clock alone that may be ahead.
+        ledger.expire(self.durable.live_until.map_or(now.wall, |until| until.min(now.wall)));
         let expire_before = self.expire_before(&progress, now.wall);
         let adopted = std::mem::take(&mut self.adopted);
         Commit { keys, adopted, progress, expire_before, ledger }
+    }
+
+    /// Is to see a commit right before every attempt to write it: what has changed since is in doubt.
+    pub fn doubt(&self, commit: &mut Commit) {
+        self.dedup.doubt(&mut commit.keys);
     }
 
     /// Whether something has been counted since the last commit.
@@ -369,6 +376,13 @@ impl Engine {
         let counts = |key: EventKey| !pending.contains(&key) && !fetched.contains(&key);
         let keys = self.dedup.versions().filter(|version| counts(version.key())).collect();
         Kept { progress: self.durable.clone(), keys }
+    }
+
+    /// What the ledger held of the past is lost: it begins where live polls have come to.
+    pub fn ledger_lost(&mut self) {
+        for progress in [&mut self.durable, &mut self.progress] {
+            progress.ledger_from = Some(progress.live_until.unwrap_or(progress.origin));
+        }
     }
 
     /// The state was lost, and has been begun anew.

@@ -239,15 +239,15 @@ impl Engine {
     /// Whose first sight it is, if it says how late the API is, and not how late we are.
     fn tells_lateness(&self, asked: &Asked, moment: Timestamp, now: Now) -> Option<Found> {
         let Lane { kind, job, .. } = &self.lanes[asked.lane];
-        let job = job.as_ref().filter(|job| job.serial == asked.job)?;
+        let job = job.as_ref().filter(|job| job.serial == asked.job && self.polls_on_time(now))?;
         match kind {
             Kind::CatchUp => None,
-            Kind::Live => job.tells_lateness.then_some(Found::ByPoll),
+            Kind::Live => Some(Found::ByPoll),
             // What live polls have not come to yet they have not missed.
             Kind::Sweep(_) => {
                 let polled = self.progress.live_until.is_some_and(|until| moment <= until);
                 let found = Found::BySweep { found: job.tally.found, of: job.tally.events };
-                (polled && self.polls_on_time(now)).then_some(found)
+                polled.then_some(found)
             }
         }
     }

@@ -117,13 +117,13 @@ impl Engine {
             job.unread.clear();
             job.walk = Some(Walk::endless(plan.range, position));
         }
-        job.tells_lateness = self.polls_on_time(now);
         Ok(job)
     }
 
     /// Whether what is seen now for the first time was late at the API, and not at ours.
     pub(super) fn polls_on_time(&self, now: Now) -> bool {
-        let usual = self.plan.schedule.interval * 2 + self.stats.poll_duration;
+        let interval = self.plan.schedule.interval;
+        let usual = interval * 2 + self.stats.poll_duration.min(interval);
         self.progress.live_until.is_some_and(|last| now.wall.since(last) <= usual)
     }
 
@@ -167,7 +167,7 @@ impl Engine {
             self.progress.holes.iter().filter_map(|hole| ranges::before(*hole, limit)).collect();
         for range in gone {
             self.reports.push(Report::gap(range));
-            self.mark(Mark::Gap { range, at: now.wall });
+            self.not_to_be_had(range, now);
             self.mark(Mark::CaughtUp(range));
         }
     }

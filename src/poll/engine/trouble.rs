@@ -173,7 +173,10 @@ impl Engine {
         let walk = self.lanes[lane].job.as_ref().and_then(|job| job.walk.as_ref());
         let Some(slice) = walk.map(|walk| walk.slice) else { return };
         self.reports.push(Report::gap(slice));
-        self.mark(Mark::Gap { range: slice, at: now.wall });
+        self.not_to_be_had(slice, now);
+        if let Some(job) = self.lanes[lane].job.as_mut() {
+            job.lost.clear();
+        }
         self.slice_ended(lane, Vec::new(), now);
     }
 
@@ -188,6 +191,10 @@ impl Engine {
             self.mark(Mark::Follow(None));
         } else {
             walk.restart();
+            if let Some(job) = self.lanes[lane].job.as_mut() {
+                // They are listed again, and asked for again.
+                job.lost.clear();
+            }
         }
     }
 
