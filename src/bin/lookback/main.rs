@@ -12,6 +12,8 @@ mod simulate;
 mod sink;
 mod state;
 mod terminal;
+mod text;
+mod when;
 
 use std::process::ExitCode;
 
