@@ -200,7 +200,7 @@ fn words(standing: Standing) -> Option<String> {
         Standing::Never => Some("HOLE: never read completely".to_owned()),
         Standing::Unknown => Some("HOLE: nothing is known of it".to_owned()),
         Standing::Unread => Some("HOLE: not read yet".to_owned()),
-        Standing::CatchUp => Some("HOLE: not read yet (the catch-up is at it)".to_owned()),
+        Standing::CatchUp => Some("HOLE: not read yet (to catch up)".to_owned()),
         Standing::Gap(None) => Some("HOLE: gap".to_owned()),
         Standing::Gap(Some(at)) => Some(format!("HOLE: gap, reported {}", minute(at))),
     }
@@ -342,6 +342,17 @@ mod tests {
           2026-01-31T17:00:00Z to 2026-01-31T19:00:00Z: gap, reported 01-31 20:05
           2026-01-31T19:00:00Z to 2026-01-31T20:00:00Z: nothing is known of it
         ");
+        assert!(shown.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn what_the_catch_up_has_not_come_to_fits_a_line() {
+        let mut source = source();
+        source.progress.as_mut().unwrap().holes = vec![TimeRange::new(at(210), at(400))];
+        let shown = coverage(&judge(&source, (None, None), at(621)).unwrap(), false);
+        let expected =
+            "2026-01-31T15Z  to 2026-01-31T16Z, 2 hours: HOLE: not read yet (to catch up)";
+        assert!(shown.lines().any(|line| line == expected), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 80));
     }
 
