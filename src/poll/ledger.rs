@@ -90,7 +90,7 @@ impl Hour {
     }
 
     /// Before this hour there are no rows.
-    pub(super) fn first_kept(now: Timestamp) -> Self {
+    pub fn first_kept(now: Timestamp) -> Self {
         Self::of(now).plus(-HOURS_MAX)
     }
 

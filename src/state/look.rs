@@ -52,15 +52,21 @@ pub struct HourRow {
 /// Everything that a state file tells, but for the ids, as of one moment.
 ///
 /// # Errors
-/// If there is no such file, or it is not one of ours, or of a newer version, or damaged, or cannot be read.
+/// If there is no such file, or it is not one of ours, or of a newer version, or damaged, or cannot be read, or was copied without
+/// what lies beside it.
 pub fn look(path: &Path) -> Result<Vec<Source>, StateError> {
-    if path.metadata()?.is_dir() {
+    let data = path.metadata()?;
+    if data.is_dir() {
         return Err(StateError::Directory);
+    }
+    if !data.is_file() {
+        // To open a pipe would wait for whoever writes to it.
+        return Err(StateError::Foreign);
     }
     let mut attempt = 1;
     loop {
         let before = Form::of(path);
-        let found = read(path, before.in_log);
+        let found = read(path, before.in_log).map_err(|error| without_index(path, &before, error));
         // Without a lock, what was read counts only if nothing has moved meanwhile.
         let is_still = before.in_log || Form::of(path) == before;
         let is_final = attempt == ATTEMPTS_MAX;
@@ -97,9 +103,19 @@ impl Form {
     }
 }
 
-/// The log may have gone between two looks.
+/// The log may have gone between two looks, its index first.
 fn is_passing(error: &StateError) -> bool {
+    matches!(error, StateError::NoIndex) || cannot_open(error)
+}
+
+fn cannot_open(error: &StateError) -> bool {
     matches!(error, StateError::Sqlite(error) if code(error) == Some(ErrorCode::CannotOpen))
+}
+
+/// A log is read by its index, which is not made here.
+fn without_index(path: &Path, form: &Form, error: StateError) -> StateError {
+    let is_without = form.in_log && cannot_open(&error) && !beside(path, "-shm").exists();
+    if is_without { StateError::NoIndex } else { error }
 }
 
 /// Where there is a log, it is read as any reader does, but for its index, which is not written to either. A file without one is
@@ -232,7 +248,8 @@ mod tests {
             std::fs::copy(beside(&path, part), beside(&copy, part)).unwrap();
         }
         let before = everything(dir.path());
-        look(&copy).unwrap_err();
+        let error = look(&copy).unwrap_err();
+        assert!(matches!(error, StateError::NoIndex), "{error}");
         assert_eq!(everything(dir.path()), before);
     }
 
@@ -241,6 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         std::fs::write(path("empty"), "").unwrap();
+        std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
         std::fs::write(path("text"), "pipeline:\n".repeat(1_000)).unwrap();
         let newer = Connection::open(path("newer")).unwrap();
         newer.execute_batch("CREATE TABLE x (y); PRAGMA user_version = 99").unwrap();
@@ -248,6 +266,8 @@ mod tests {
             ("no/such", "No such file"),
             ("", "directory"),
             ("empty", "something else"),
+            ("socket", "something else"),
+            ("/dev/null", "something else"),
             ("text", "not a database"),
             ("newer", "version 99"),
         ] {

@@ -37,6 +37,9 @@ pub enum StateError {
     /// Another source is making the file, or replacing it.
     #[error("another source is making a new file there")]
     UnderWay,
+    /// There is a log beside it, which cannot be read without its index.
+    #[error("there is a log beside it but no -shm")]
+    NoIndex,
     /// The host stopped what was under way.
     #[error("stopped before the new file was complete")]
     Stopped,
@@ -71,6 +74,7 @@ impl StateError {
             | Self::Io(_)
             | Self::Lock(_)
             | Self::UnderWay
+            | Self::NoIndex
             | Self::Stopped
             | Self::Progress(_) => Trouble::Passing,
             Self::NoPlace(_)
@@ -96,6 +100,7 @@ impl StateError {
                 Some(ErrorCode::SystemIoFailure) => "look at its disk",
                 _ => "let the file and its directory be read and written",
             },
+            Self::NoIndex => "copy all three; or start the plugin once, if it died here",
             Self::UnderWay | Self::Stopped => "wait; it is tried again",
             Self::Io(_) | Self::Progress(_) => "let the file and its directory be read and written",
             Self::NoPlace(_) | Self::Moved => {

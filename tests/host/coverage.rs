@@ -1,5 +1,7 @@
 //! `lookback state` as a user runs it, beside a plugin that runs: how much of the past was read, and what was not.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -90,9 +92,15 @@ fn a_file_that_tells_nothing_is_explained_in_one_line_and_ends_with_2() {
     version_1.execute_batch(tables).unwrap();
     let newer = rusqlite::Connection::open(path("newer.db")).unwrap();
     newer.execute_batch("CREATE TABLE x (y); PRAGMA user_version = 99").unwrap();
+    std::fs::write(path("empty"), "").unwrap();
+    let made = Command::new("mkfifo").arg(path("pipe")).status();
+    assert!(made.unwrap().success());
     for (name, arguments, expected) in [
         ("none", &[][..], "there is no such file"),
-        ("", &[], "it is a directory"),
+        ("", &[], ": is a directory;"),
+        ("empty", &[], "is no state file of lookback"),
+        ("pipe", &[], "is no state file of lookback"),
+        ("old.db", &["--coverage", "a", "--from", "1h", "--to", "2h"], "must be before --to"),
         ("text", &[], "it is damaged, or not of lookback"),
         ("newer.db", &[], "run that version's"),
         ("old.db", &["--coverage", "b"], "no source is named 'b'; there are: a"),
@@ -109,4 +117,36 @@ fn a_file_that_tells_nothing_is_explained_in_one_line_and_ends_with_2() {
     }
     let (code, sources) = told(&path("old.db"), &[]);
     assert_eq!((code, &sources[0]["ids"], &sources[0]["ledger"]), (0, &json!(3), &Value::Null));
+}
+
+#[test]
+fn a_file_that_may_not_be_read_says_whose_part_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lookback.db");
+    std::fs::write(&path, "whatever").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+    if std::fs::File::open(&path).is_ok() {
+        eprintln!("SKIPPED: this user may read every file");
+        return;
+    }
+    let error = String::from_utf8(state(&path, &[]).stderr).unwrap();
+    assert!(error.contains("permission denied; run it as the user of Fluent Bit"), "{error}");
+}
+
+#[test]
+fn with_no_hour_to_judge_the_reason_goes_beside_the_document() {
+    let bench = Bench::new(history(10));
+    let db = bench.path("lookback.db");
+    let host = bench.start(vec![bench.input("in")]);
+    bench.wait_for_all(&host, "in");
+    bench.stop(host);
+    let (_, sources) = told(&db, &[]);
+    let name = sources[0]["source"].as_str().unwrap();
+    let range = ["--coverage", name, "--from", "2100-01-01T00:00:00Z"];
+    let (code, document) = told(&db, &range);
+    assert_eq!((code, &document["judged"], &document["holes"]), (2, &json!(0), &json!([])));
+    let output = state(&db, &range);
+    let [text, error] = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+    assert!(error.contains("could not tell: no hour of the range"), "{error}");
+    assert!(!text.contains("No holes"), "{text}");
 }

@@ -11,6 +11,9 @@ mod run;
 mod simulate;
 mod sink;
 mod state;
+mod terminal;
+mod text;
+mod when;
 
 use std::process::ExitCode;
 

@@ -9,12 +9,13 @@ use in_lookback::json::Finder;
 use in_lookback::model::{Bucket, TimeRange};
 use indicatif::ProgressBar;
 
+use super::Problem;
 use super::books::Books;
 use super::fetch::Observer;
 use super::identity::{Identity, show};
 use super::outcome::{List, Listed};
 use super::siem::NO_ID;
-use super::{Problem, plain};
+use crate::text;
 
 /// The API's side.
 pub(crate) struct Api<'p> {
@@ -65,11 +66,11 @@ impl Observer for Api<'_> {
     fn unread(&mut self, left: Duration) {
         let length = self.progress.length().unwrap_or_default();
         self.progress.set_position(length.saturating_sub(left.as_secs()));
-        self.progress.set_message(format!("{} events", plain::count(self.events)));
+        self.progress.set_message(format!("{} events", text::count(self.events)));
     }
 
     fn say(&mut self, text: &str) {
-        let text = plain::plain(text, 400);
+        let text = text::plain(text, 400);
         self.progress.suspend(|| eprintln!("lookback: {text}"));
     }
 }

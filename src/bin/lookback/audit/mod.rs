@@ -10,7 +10,6 @@
 //! | [`books`] | the comparison |
 //! | [`outcome`] | what was found out, and what it comes to |
 //! | [`text`], [`json`], [`html`] | the report, for people, programs and browsers |
-//! | [`plain`] | texts of others, made fit to be shown |
 
 mod api;
 mod books;
@@ -20,7 +19,6 @@ mod html;
 mod identity;
 mod json;
 mod outcome;
-pub(crate) mod plain;
 mod siem;
 mod source;
 mod text;
@@ -48,6 +46,7 @@ use self::fetch::Reading;
 use self::identity::Identity;
 use self::outcome::{List, Outcome, Verdict};
 use self::siem::{Siem, name_unknown};
+use crate::when::{When, parse_when};
 
 /// What no property names.
 const RAW_KEY: &str = "log";
@@ -117,32 +116,6 @@ pub(crate) struct AuditArgs {
     /// Write every missing event here, byte for byte as the API sent it, one a line
     #[arg(long, value_name = "FILE")]
     missing: Option<PathBuf>,
-}
-
-/// A moment as users give it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum When {
-    At(Timestamp),
-    Ago(Duration),
-}
-
-impl When {
-    pub(crate) fn moment(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::At(moment) => moment,
-            Self::Ago(span) => (now - span).floor_secs(),
-        }
-    }
-}
-
-pub(crate) fn parse_when(text: &str) -> Result<When, String> {
-    let ago = || units::duration(text).ok().filter(|_| text.ends_with(['s', 'm', 'h', 'd']));
-    if let Some(span) = ago() {
-        return Ok(When::Ago(span));
-    }
-    Timestamp::parse(text)
-        .map(When::At)
-        .map_err(|error| format!("{error}; or how long ago, such as 24h"))
 }
 
 pub(crate) fn run(args: &AuditArgs) -> ExitCode {
@@ -312,21 +285,5 @@ fn publish(
         // Who reads no further has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_is_a_time_or_how_long_ago() {
-        let now = Timestamp::from_secs(1_000_000);
-        let of = |text: &str| parse_when(text).map(|when| when.moment(now).to_string());
-        assert_eq!(of("1970-01-05T00:00:00Z").unwrap(), "1970-01-05T00:00:00Z");
-        assert_eq!(of("1h").unwrap(), (now - Duration::from_secs(3_600)).to_string());
-        for text in ["", "24", "yesterday", "2026-01-31"] {
-            assert!(of(text).unwrap_err().contains("RFC 3339"), "{text}");
-        }
     }
 }

@@ -7,7 +7,7 @@ use in_lookback::model::{TimeRange, Timestamp};
 
 use super::books::Balance;
 use super::fetch::Reading;
-use super::plain::{count, plain};
+use crate::text::{count, plain};
 
 /// Events that are listed in a report, of each kind.
 pub(crate) const LISTED_MAX: usize = 1_000;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::outcome::{List, Listed, Outcome, QUANTILES};
-use super::plain::{count, plain, span};
+use crate::text::{count, plain, span};
 
 const WIDTH: usize = 80;
 /// Rows of a table, and events of a list.

@@ -1,6 +1,7 @@
 //! Which hours have been read completely, and which have not. Pure: from what the ledger holds, and the time.
 
-use in_lookback::model::Timestamp;
+use in_lookback::model::{TimeRange, Timestamp};
+use in_lookback::poll::Progress;
 use in_lookback::poll::ledger::{Counts, Hour};
 use in_lookback::state::look::{HourRow, Source};
 
@@ -17,19 +18,31 @@ pub(crate) enum Standing {
     Open,
     /// From before the ledger began, or before anything was to be read.
     Before,
+    /// The ledger began while it lasted.
+    Partial,
     /// Live polls have passed it, and something of it was left.
     Never,
-    /// The ledger has no row of it.
+    /// The ledger has no row of it, and nobody is about to read it.
     Unknown,
     /// It ended more than an hour ago, and live polls have not got there.
     Unread,
+    /// An outage left something of it to the catch-up, which has not got there.
+    CatchUp,
     /// Something of it could not be had, as was reported then, and it has not been read completely since.
-    Gap(Timestamp),
+    Gap(Option<Timestamp>),
 }
 
 impl Standing {
     pub(crate) fn is_hole(self) -> bool {
-        matches!(self, Self::Never | Self::Unknown | Self::Unread | Self::Gap(_))
+        matches!(self, Self::Never | Self::Unknown | Self::Unread | Self::CatchUp | Self::Gap(_))
+    }
+
+    /// What two hours of one kind have in common; the latest report, of two.
+    pub(crate) fn joined(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Gap(one), Self::Gap(other)) => Some(Self::Gap(one.max(other))),
+            _ => (self == other).then_some(self),
+        }
     }
 
     /// In JSON.
@@ -38,9 +51,10 @@ impl Standing {
             Self::Whole => "complete",
             Self::Open => "open",
             Self::Before => "before",
+            Self::Partial => "partial",
             Self::Never => "never",
             Self::Unknown => "unknown",
-            Self::Unread => "unread",
+            Self::Unread | Self::CatchUp => "unread",
             Self::Gap(_) => "gap",
         }
     }
@@ -87,7 +101,7 @@ pub(crate) const NO_LEDGER: &str =
 pub(crate) const NO_PROGRESS: &str =
     "how far this source was read was lost with a damaged file; start the plugin, and look again";
 
-/// Judges the hours of a source from `from` to `to`, as far as they are given.
+/// Judges the hours of a source that lie between `from` and `to`, in part or whole, as far as they are given.
 pub(crate) fn judge(
     source: &Source,
     (from, to): (Option<Timestamp>, Option<Timestamp>),
@@ -95,74 +109,81 @@ pub(crate) fn judge(
 ) -> Result<Coverage, &'static str> {
     let rows = source.hours.as_ref().ok_or(NO_LEDGER)?;
     let progress = source.progress.as_ref().ok_or(NO_PROGRESS)?;
-    let since = progress.ledger_from.ok_or(NO_LEDGER)?.max(progress.origin);
-    let since = Hour::first_from(since);
-    let until = progress.live_until;
+    let began = progress.ledger_from.ok_or(NO_LEDGER)?.max(progress.origin);
+    // Older rows have been dropped.
+    let began = began.max(Hour::first_kept(now).start());
+    let since = Hour::first_from(began);
+    let known = Known { progress, began, now };
     let of_other = rows.iter().find(|row| row.hour == Hour::OTHER);
     let rows: Vec<&HourRow> = rows.iter().filter(|row| row.hour != Hour::OTHER).collect();
     let mut all: Vec<Judged> = Vec::new();
-    let judged = |row: HourRow, standing| Judged { row, standing, quiet: false };
     let end = rows.last().map_or(since, |row| row.hour.plus(1)).max(Hour::of(now));
     let mut next = since;
     for row in &rows {
-        all.extend(unknown(next, row.hour, until, now));
+        all.extend(known.without_rows(next, row.hour));
         next = next.max(row.hour.plus(1));
-        all.push(judged((*row).clone(), standing(row, true, since, until, now)));
+        let standing = known.standing(row, true);
+        all.push(Judged { row: (*row).clone(), standing, quiet: false });
     }
-    all.extend(unknown(next, end, until, now));
+    all.extend(known.without_rows(next, end));
     mark_quiet(&mut all);
     let is_wanted = |hour: &Judged| {
         let hour = hour.row.hour;
-        from.is_none_or(|from| hour.start() >= from) && to.is_none_or(|to| hour.end() <= to)
+        from.is_none_or(|from| hour.end() > from) && to.is_none_or(|to| hour.start() < to)
     };
     all.retain(is_wanted);
     let counts = all.iter().filter(|it| it.row.hour >= since && it.standing != Standing::Open);
     let judged = counts.clone().count();
     let whole = counts.filter(|it| it.standing == Standing::Whole).count();
-    let since = from.map_or(since, |from| since.max(Hour::first_from(from)));
+    let since = from.map_or(since, |from| since.max(Hour::of(from)));
     let other = of_other.map(|row| row.counts).unwrap_or_default();
+    let until = progress.live_until;
     Ok(Coverage { holes: holes(&all), hours: all, since, until, judged, whole, other })
 }
 
-/// The hours from one to another, of which there are no rows.
-fn unknown(
-    from: Hour,
-    to: Hour,
-    until: Option<Timestamp>,
+/// What an hour is judged by, but for its row.
+struct Known<'p> {
+    progress: &'p Progress,
+    /// From here on the ledger tells what was read.
+    began: Timestamp,
     now: Timestamp,
-) -> impl Iterator<Item = Judged> {
-    let row =
-        |hour| HourRow { hour, counts: Counts::default(), first: None, last: None, gap: None };
-    (0..to.since(from)).map(move |nth| {
-        let row = row(from.plus(nth));
-        let standing = standing(&row, false, from, until, now);
-        Judged { row, standing, quiet: false }
-    })
 }
 
-fn standing(
-    row: &HourRow,
-    has_row: bool,
-    since: Hour,
-    until: Option<Timestamp>,
-    now: Timestamp,
-) -> Standing {
-    let hour = row.hour;
-    let last = row.last.as_ref().map(|(at, _)| *at);
-    match row.gap {
-        Some(gap) if last.is_none_or(|last| last < gap) => return Standing::Gap(gap),
-        _ if last.is_some() => return Standing::Whole,
-        _ if hour < since => return Standing::Before,
-        _ => {}
+impl Known<'_> {
+    /// The hours from one to another, of which there are no rows.
+    fn without_rows(&self, from: Hour, to: Hour) -> impl Iterator<Item = Judged> {
+        let row =
+            |hour| HourRow { hour, counts: Counts::default(), first: None, last: None, gap: None };
+        (0..to.since(from)).map(move |nth| {
+            let row = row(from.plus(nth));
+            let standing = self.standing(&row, false);
+            Judged { row, standing, quiet: false }
+        })
     }
-    let is_passed = until.is_some_and(|until| hour.end() <= until);
-    match (is_passed, has_row) {
-        _ if hour.end() > now => Standing::Open,
-        (true, true) => Standing::Never,
-        (true, false) => Standing::Unknown,
-        // The next live poll is about to pass it.
-        _ if hour.plus(1).end() > now => Standing::Open,
-        _ => Standing::Unread,
+
+    fn standing(&self, row: &HourRow, has_row: bool) -> Standing {
+        let Self { progress, began, now } = self;
+        let hour = row.hour;
+        let last = row.last.as_ref().map(|(at, _)| *at);
+        let touches = |ranges: &[TimeRange]| ranges.iter().any(|range| hour.touches(range));
+        // Both are kept in whole seconds: of one second, nobody knows which was first.
+        let is_mended = row.gap.is_none_or(|gap| last.is_some_and(|last| last > gap));
+        if !is_mended || touches(&progress.gaps) {
+            return Standing::Gap(row.gap);
+        }
+        let is_passed = progress.live_until.is_some_and(|until| hour.end() <= until);
+        match (is_passed, has_row) {
+            _ if last.is_some() => Standing::Whole,
+            _ if hour.end() <= *began => Standing::Before,
+            _ if hour.start() < *began => Standing::Partial,
+            _ if hour.end() > *now => Standing::Open,
+            _ if touches(&progress.holes) => Standing::CatchUp,
+            (true, true) => Standing::Never,
+            (true, false) => Standing::Unknown,
+            // The next live poll is about to pass it.
+            _ if hour.plus(1).end() > *now => Standing::Open,
+            _ => Standing::Unread,
+        }
     }
 }
 
@@ -181,11 +202,11 @@ fn mark_quiet(hours: &mut [Judged]) {
 fn holes(hours: &[Judged]) -> Vec<Hole> {
     let mut holes: Vec<Hole> = Vec::new();
     for Judged { row, standing, .. } in hours.iter().filter(|hour| hour.standing.is_hole()) {
-        match holes.last_mut() {
-            Some(last) if last.to == row.hour && last.standing == *standing => {
-                last.to = row.hour.plus(1);
-            }
-            _ => holes.push(Hole { from: row.hour, to: row.hour.plus(1), standing: *standing }),
+        let (from, to) = (row.hour, row.hour.plus(1));
+        let last = holes.last_mut().filter(|last| last.to == from);
+        match last.and_then(|last| Some((last.standing.joined(*standing)?, last))) {
+            Some((standing, last)) => *last = Hole { from: last.from, to, standing },
+            None => holes.push(Hole { from, to, standing: *standing }),
         }
     }
     holes
@@ -194,8 +215,6 @@ fn holes(hours: &[Judged]) -> Vec<Hole> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use in_lookback::poll::Progress;
 
     use super::*;
 
@@ -224,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_was_never_read_what_nobody_knows_of_and_gaps_are_holes_and_what_goes_on_is_not() {
-        use Standing::{Before, Gap, Never, Open, Unknown, Whole};
+        use Standing::{Gap, Never, Open, Partial, Unknown, Whole};
         let rows = vec![
             row(0, 1, None, None),
             row(1, 1, Some(2.1), None),
@@ -236,13 +255,13 @@ mod tests {
         ];
         let coverage = judge(&source(7.9, rows), (None, None), at(8.2)).unwrap();
         let expected = [
-            (0, Before),
+            (0, Partial),
             (1, Whole),
             (2, Never),
             (3, Unknown),
-            (4, Gap(at(5.5))),
+            (4, Gap(Some(at(5.5)))),
             (5, Whole),
-            (6, Gap(at(7.5))),
+            (6, Gap(Some(at(7.5)))),
             (7, Open),
         ];
         assert_eq!(standings(&coverage), expected);
@@ -256,11 +275,76 @@ mod tests {
         let standing = Standing::Unread;
         assert_eq!(coverage.holes, [Hole { from: START.plus(2), to: START.plus(8), standing }]);
         assert_eq!(standings(&coverage).last(), Some(&(8, Standing::Open)));
-        let part = judge(&source(2.5, Vec::new()), (Some(at(3.0)), Some(at(5.0))), at(9.5));
-        assert_eq!(
-            part.unwrap().holes,
-            [Hole { from: START.plus(3), to: START.plus(5), standing }]
-        );
+    }
+
+    #[test]
+    fn a_range_takes_in_the_hours_that_lie_in_it_in_part() {
+        let hours = |from: f64, to: f64| {
+            let found = judge(&source(2.5, Vec::new()), (Some(at(from)), Some(at(to))), at(9.5));
+            standings(&found.unwrap()).into_iter().map(|(hour, _)| hour).collect::<Vec<_>>()
+        };
+        assert_eq!(hours(3.0, 5.0), [3, 4]);
+        assert_eq!(hours(3.9, 5.1), [3, 4, 5]);
+        assert_eq!(hours(4.2, 4.3), [4]);
+    }
+
+    #[test]
+    fn what_the_progress_knows_of_is_left_to_the_catch_up_or_a_gap_with_or_without_a_row() {
+        use Standing::{CatchUp, Gap, Never, Unknown, Whole};
+        let rows = vec![
+            row(1, 1, None, None),
+            row(3, 1, None, None),
+            row(4, 1, Some(7.0), None),
+            row(6, 1, Some(6.0), None),
+        ];
+        let mut source = source(9.0, rows);
+        let progress = source.progress.as_mut().unwrap();
+        progress.holes = vec![TimeRange::new(at(1.9), at(2.1)), TimeRange::new(at(4.0), at(5.0))];
+        progress.gaps = vec![TimeRange::new(at(6.5), at(7.5))];
+        let coverage = judge(&source, (None, None), at(9.0)).unwrap();
+        let expected = [
+            (1, CatchUp),
+            (2, CatchUp),
+            (3, Never),
+            // A sweep has come before the catch-up.
+            (4, Whole),
+            (5, Unknown),
+            (6, Gap(None)),
+            (7, Gap(None)),
+            (8, Unknown),
+        ];
+        assert_eq!(standings(&coverage), expected);
+    }
+
+    #[test]
+    fn a_gap_of_the_very_second_of_a_read_stays_one_until_a_read_a_second_later() {
+        let second = 1.0 / 3_600.0;
+        for (read, is_hole) in [(5.5 - second, true), (5.5, true), (5.5 + second, false)] {
+            let rows = vec![row(4, 1, Some(read), Some(5.5))];
+            let coverage = judge(&source(5.6, rows), (Some(at(4.0)), Some(at(5.0))), at(5.6));
+            assert_eq!(coverage.unwrap().holes.len(), usize::from(is_hole), "{read}");
+        }
+    }
+
+    #[test]
+    fn gaps_side_by_side_are_one_hole_whenever_each_was_reported() {
+        let rows = [(1, 5.5), (2, 5.9), (3, 5.6)].map(|(hour, gap)| row(hour, 0, None, Some(gap)));
+        let range = (Some(at(1.0)), Some(at(4.0)));
+        let coverage = judge(&source(6.0, rows.to_vec()), range, at(6.0)).unwrap();
+        let standing = Standing::Gap(Some(at(5.9)));
+        assert_eq!(coverage.holes, [Hole { from: START.plus(1), to: START.plus(4), standing }]);
+    }
+
+    #[test]
+    fn hours_whose_rows_have_been_dropped_for_their_age_are_no_holes() {
+        let days = |days: i64| days as f64 * 24.0;
+        let rows = (24..days(500) as i64).map(|hour| row(hour, 0, Some(hour as f64 + 1.1), None));
+        let kept = rows.filter(|row| row.hour >= Hour::first_kept(at(days(500)))).collect();
+        let coverage = judge(&source(days(500), kept), (None, None), at(days(500))).unwrap();
+        let hours = 400 * 24;
+        let found = (coverage.holes.len(), coverage.judged, coverage.whole);
+        assert_eq!(found, (0, hours, hours));
+        assert_eq!(coverage.since, Hour::first_kept(at(days(500))));
     }
 
     #[test]

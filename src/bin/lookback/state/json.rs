@@ -1,7 +1,8 @@
 //! For programs.
 
-use in_lookback::model::Timestamp;
+use in_lookback::model::{TimeRange, Timestamp};
 use in_lookback::poll::ledger::{Counts, Hour};
+use in_lookback::poll::progress::SweepProgress;
 use in_lookback::state::look::{HourRow, Source};
 use serde_json::{Value, json};
 
@@ -14,19 +15,19 @@ pub(crate) fn sources(sources: &[Source], now: Timestamp) -> Value {
 
 fn source(source: &Source, now: Timestamp) -> Value {
     let progress = source.progress.as_ref();
-    let range = |range: &in_lookback::model::TimeRange| json!([time(range.from), time(range.to)]);
-    let sweep = |sweep: &in_lookback::poll::progress::SweepProgress| {
-        let unread: Vec<Value> = sweep.unread.iter().map(range).collect();
+    let range = |range: &TimeRange| json!({"from": time(range.from), "to": time(range.to)});
+    let ranges = |ranges: &[_]| ranges.iter().map(range).collect::<Vec<Value>>();
+    let sweep = |sweep: &SweepProgress| {
+        let unread = ranges(&sweep.unread);
         json!({"depth_seconds": sweep.depth_seconds, "began": time(sweep.began), "unread": unread})
     };
-    let ranges = |ranges: &[_]| ranges.iter().map(range).collect::<Vec<Value>>();
     json!({
         "source": source.name,
         "ids": source.ids,
         "read_until": progress.map(|it| time(it.read_until())),
         "behind_seconds": progress.map(|it| now.since(it.read_until()).as_secs()),
         "live_until": progress.and_then(|it| it.live_until).map(time),
-        "holes": progress.map(|it| ranges(&it.holes)),
+        "to_catch_up": progress.map(|it| ranges(&it.holes)),
         "gaps": progress.map(|it| ranges(&it.gaps)),
         "sweeps": progress.map(|it| it.sweeps.iter().map(sweep).collect::<Vec<Value>>()),
         "newest": progress.and_then(|it| it.newest).map(time),
@@ -49,7 +50,7 @@ pub(crate) fn coverage(name: &str, coverage: &Coverage) -> Value {
     json!({
         "source": name,
         "since": start(coverage.since),
-        "read_until": coverage.until.map(time),
+        "live_until": coverage.until.map(time),
         "judged": coverage.judged,
         "complete": coverage.whole,
         "holes": holes,

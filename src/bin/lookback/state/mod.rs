@@ -9,7 +9,8 @@ mod coverage;
 mod json;
 mod text;
 
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,7 +21,9 @@ use in_lookback::state::look::{Source, look};
 use in_lookback::state::{StateError, Trouble};
 
 use self::coverage::Coverage;
-use crate::audit::{When, parse_when};
+use crate::terminal::wants_colour;
+use crate::text::plain;
+use crate::when::{When, parse_when};
 
 /// Show what a state file holds: how far each source was read, and which hours completely.
 ///
@@ -55,36 +58,49 @@ pub(crate) struct StateArgs {
     json: bool,
 }
 
+const HOLES: u8 = 1;
+const COULD_NOT_TELL: u8 = 2;
+
 pub(crate) fn run(args: &StateArgs) -> ExitCode {
     let (text, code) = match show(args) {
         Ok(shown) => shown,
-        Err(problem) => {
-            eprintln!("lookback: {problem}");
-            return ExitCode::from(2);
-        }
+        Err(problem) => return could_not_tell(&problem),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
+        // Who reads no further has read enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("lookback: {error}");
-            ExitCode::from(2)
+            could_not_tell(&error.to_string())
+        }
+        _ if code == COULD_NOT_TELL => {
+            could_not_tell("could not tell: no hour of the range has ended and can be judged yet")
         }
         _ => ExitCode::from(code),
     }
 }
 
+fn could_not_tell(why: &str) -> ExitCode {
+    eprintln!("lookback: {why}");
+    ExitCode::from(COULD_NOT_TELL)
+}
+
 /// What to print, and the exit code.
 fn show(args: &StateArgs) -> Result<(String, u8), String> {
     let now = Clock::start().now().wall;
+    let [from, to] = [&args.from, &args.to].map(|when| when.as_ref().map(|it| it.moment(now)));
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        return Err(format!("--from ({}) must be before --to ({})", time(from), time(to)));
+    }
     let sources = look(&args.db).map_err(|error| explain(&args.db, &error))?;
     let Some(name) = &args.coverage else {
         let text = match args.json {
             true => format!("{:#}\n", json::sources(&sources, now)),
-            false => text::sources(&sources, now),
+            false => text::sources(&sources, now, wants_colour()),
         };
         return Ok((text, 0));
     };
     let source = find(&sources, name).map_err(|error| format!("{}: {error}", args.db.display()))?;
-    let [from, to] = [&args.from, &args.to].map(|when| when.as_ref().map(|it| it.moment(now)));
     let coverage = coverage::judge(source, (from, to), now)
         .map_err(|problem| format!("{}: {name}: {problem}", args.db.display()))?;
     let text = match args.json {
@@ -97,8 +113,8 @@ fn show(args: &StateArgs) -> Result<(String, u8), String> {
 /// As an exit code.
 fn verdict(coverage: &Coverage) -> u8 {
     match (coverage.holes.is_empty(), coverage.judged) {
-        (false, _) => 1,
-        (true, 0) => 2,
+        (false, _) => HOLES,
+        (true, 0) => COULD_NOT_TELL,
         (true, _) => 0,
     }
 }
@@ -109,8 +125,8 @@ fn find<'s>(sources: &'s [Source], name: &str) -> Result<&'s Source, String> {
         match names.is_empty() {
             true => "the file holds no source yet".to_owned(),
             false => {
-                let names = text::plain(&names.join(", "), 1_000);
-                format!("no source is named '{}'; there are: {names}", text::plain(name, 200))
+                let names = plain(&names.join(", "), 1_000);
+                format!("no source is named '{}'; there are: {names}", plain(name, 200))
             }
         }
     })
@@ -119,13 +135,20 @@ fn find<'s>(sources: &'s [Source], name: &str) -> Result<&'s Source, String> {
 /// What is wrong with the file, and what to do.
 fn explain(db: &Path, error: &StateError) -> String {
     let path = db.display();
+    if is_denied(db, error) {
+        return format!("{path}: permission denied; run it as the user of Fluent Bit");
+    }
     match error {
         StateError::Io(io) if io.kind() == io::ErrorKind::NotFound => {
             format!("{path}: there is no such file; give the path that the input's 'db' names")
         }
-        StateError::Directory | StateError::Foreign => {
-            format!("{path}: {error}, not of lookback; give the path that the input's 'db' names")
+        StateError::Directory => {
+            format!("{path}: is a directory; give the path that the input's 'db' names")
         }
+        StateError::Foreign => format!(
+            "{path}: is no state file of lookback; give the path that the input's 'db' names"
+        ),
+        StateError::NoIndex => format!("{path}: {error}: {}", error.mend()),
         StateError::Newer { .. } => format!("{path}: {error}; run that version's 'lookback state'"),
         StateError::UnderWay => format!("{path}: it changes all the time; try again"),
         error if error.trouble() == Trouble::Lost => format!(
@@ -137,11 +160,19 @@ fn explain(db: &Path, error: &StateError) -> String {
     }
 }
 
-/// Whether someone sees colours, and wants to.
-fn wants_colour() -> bool {
-    let says_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stdout().is_terminal() && !says_no && !is_dumb
+/// Whether someone else's file is in the way, or one beside it: SQLite does not say why it cannot open one.
+fn is_denied(db: &Path, error: &StateError) -> bool {
+    let is_denial = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    let is_open_to_us = |suffix: &str| {
+        let mut path = db.as_os_str().to_owned();
+        path.push(suffix);
+        !File::open(path).is_err_and(|error| is_denial(&error))
+    };
+    match error {
+        StateError::Io(error) => is_denial(error),
+        StateError::Sqlite(_) => !["", "-wal", "-shm"].into_iter().all(is_open_to_us),
+        _ => false,
+    }
 }
 
 /// A time without what nobody needs of it.

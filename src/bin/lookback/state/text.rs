@@ -4,15 +4,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use in_lookback::config::units;
-use in_lookback::model::Timestamp;
+use in_lookback::model::{TimeRange, Timestamp};
 use in_lookback::poll::ledger::{Counts, Hour};
 use in_lookback::poll::progress::{Progress, SweepProgress};
 use in_lookback::state::look::{HourRow, Source};
 
 use super::coverage::{Coverage, Hole, Judged, Standing};
 use super::time;
-pub(crate) use crate::audit::plain::plain;
-use crate::audit::plain::span;
+use crate::text::{count, plain, span};
 
 /// Holes that the last line names.
 const HOLES_MAX: usize = 12;
@@ -24,14 +23,14 @@ const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[33m";
 const OFF: &str = "\x1b[0m";
 
-pub(crate) fn sources(sources: &[Source], now: Timestamp) -> String {
+pub(crate) fn sources(sources: &[Source], now: Timestamp, colour: bool) -> String {
     if sources.is_empty() {
         return "The file holds no source yet.\n".to_owned();
     }
-    let mut out = row("source", "read until", "behind", "holes", "ids");
+    let mut out = row("source", "read until", "behind", "to catch up", "ids");
     for source in sources {
         let name = plain(&source.name, 200);
-        let ids = source.ids.to_string();
+        let ids = count(source.ids);
         match &source.progress {
             None => {
                 out += &row(&name, "not known", "", "", &ids);
@@ -40,7 +39,8 @@ pub(crate) fn sources(sources: &[Source], now: Timestamp) -> String {
             Some(progress) => {
                 let until = progress.read_until();
                 let behind = span(now.since(until).as_secs_f64());
-                out += &row(&name, &time(until), &behind, &progress.holes.len().to_string(), &ids);
+                out += &row(&name, &time(until), &behind, &left(&progress.holes), &ids);
+                out += &gaps(&progress.gaps, colour);
                 let _ = writeln!(out, "    {}", state(progress));
             }
         }
@@ -50,12 +50,33 @@ pub(crate) fn sources(sources: &[Source], now: Timestamp) -> String {
 }
 
 /// A name that does not fit has a line of its own.
-fn row(name: &str, until: &str, behind: &str, holes: &str, ids: &str) -> String {
-    let end = format!("{until:<20}{behind:>10}{holes:>7}{ids:>11}\n");
+fn row(name: &str, until: &str, behind: &str, to_catch_up: &str, ids: &str) -> String {
+    let end = format!("{until:<20} {behind:>8} {to_catch_up:>11} {ids:>11}\n");
     match name.chars().count() {
-        0..=31 => format!("{name:<32}{end}"),
-        _ => format!("{name}\n{:<32}{end}", ""),
+        0..=26 => format!("{name:<26} {end}"),
+        _ => format!("{name}\n{:<26} {end}", ""),
     }
+}
+
+/// How much of the past is unread.
+fn left(unread: &[TimeRange]) -> String {
+    let left: Duration = unread.iter().map(|range| range.span()).sum();
+    if left.is_zero() { "nothing".to_owned() } else { span(left.as_secs_f64()) }
+}
+
+/// What could not be had, a range a line.
+fn gaps(gaps: &[TimeRange], colour: bool) -> String {
+    let mut out = String::new();
+    for (nth, TimeRange { from, to }) in gaps.iter().take(HOLES_MAX).enumerate() {
+        let begin = if nth == 0 { "gaps:" } else { "" };
+        let end = if nth + 1 < gaps.len() { "," } else { "" };
+        let line = format!("    {begin:<5} {} to {}{end}", time(*from), time(*to));
+        out += &painted(&line, colour.then_some(RED));
+    }
+    if gaps.len() > HOLES_MAX {
+        let _ = writeln!(out, "          and {} more: --json lists all", gaps.len() - HOLES_MAX);
+    }
+    out
 }
 
 fn state(progress: &Progress) -> String {
@@ -63,11 +84,10 @@ fn state(progress: &Progress) -> String {
     let mut sweeps: Vec<&SweepProgress> = progress.sweeps.iter().collect();
     sweeps.sort_by_key(|sweep| sweep.depth_seconds);
     let sweep = |sweep: &&SweepProgress| {
-        let unread: Duration = sweep.unread.iter().map(|range| range.span()).sum();
         let depth = units::show(Duration::from_secs(sweep.depth_seconds));
-        match unread {
-            Duration::ZERO => format!("{depth} idle"),
-            left => format!("{depth} has {} to go", span(left.as_secs_f64())),
+        match sweep.unread.as_slice() {
+            [] => format!("{depth} idle"),
+            unread => format!("{depth} has {} to go", left(unread)),
         }
     };
     let sweeps: Vec<String> = sweeps.iter().map(sweep).collect();
@@ -84,7 +104,10 @@ fn ledger(source: &Source) -> String {
         (Some(rows), since) => {
             let Counts { records, duplicates, late } = total(rows);
             let since = since.map_or(String::new(), |since| format!(" since {}", time(since)));
-            format!("ledger{since}: {records} records, {late} late, {duplicates} duplicates")
+            let [records, late, duplicates] = [records, late, duplicates].map(count);
+            format!(
+                "ledger{since}:\n        {records} records, {late} late, {duplicates} duplicates"
+            )
         }
     }
 }
@@ -100,24 +123,31 @@ pub(crate) fn coverage(coverage: &Coverage, colour: bool) -> String {
     let mut out =
         line("hour (UTC)", "records", "duplicates", "late", "first complete", "last complete");
     let mut rest = coverage.hours.as_slice();
-    while let Some(first) = rest.first() {
-        let alike = rest.iter().take_while(|hour| folds(first, hour)).count().max(1);
-        let text = match alike {
-            1 => hour(first),
-            hours => folded(first, &rest[hours - 1], hours),
+    while let Some((first, others)) = rest.split_first() {
+        let (standing, others) = fold(first, others);
+        let text = match others {
+            [] => hour(first),
+            [.., last] => folded(first, last, others.len() + 1, standing),
         };
-        out += &painted(&text, first, colour);
-        rest = &rest[alike..];
+        out += &painted(&text, paint(first).filter(|_| colour));
+        rest = &rest[1 + others.len()..];
     }
     summary(&mut out, coverage);
     out
 }
 
-/// Whether two hours can share a line: holes of one kind, in which nothing came.
-fn folds(first: &Judged, other: &Judged) -> bool {
-    first.standing.is_hole()
-        && first.standing == other.standing
-        && [first, other].iter().all(|hour| hour.row.counts == Counts::default())
+/// The hours that can share a line with the one before them, and how it stands with all of these: they are holes of one
+/// kind, in which nothing came.
+fn fold<'j>(first: &Judged, others: &'j [Judged]) -> (Standing, &'j [Judged]) {
+    let is_empty = |hour: &Judged| hour.standing.is_hole() && hour.row.counts == Counts::default();
+    let mut all = first.standing;
+    let mut joins = |other: &&Judged| {
+        let joined = all.joined(other.standing).filter(|_| is_empty(first) && is_empty(other));
+        all = joined.unwrap_or(all);
+        joined.is_some()
+    };
+    let alike = others.iter().take_while(|other| joins(other)).count();
+    (all, &others[..alike])
 }
 
 fn line(
@@ -128,7 +158,7 @@ fn line(
     first: &str,
     last: &str,
 ) -> String {
-    let line = format!("{hour:<14}{records:>8}{duplicates:>11}{late:>6} {first:<19} {last}");
+    let line = format!("{hour:<14} {records:>8} {duplicates:>10} {late:>5} {first:<19} {last}");
     format!("{}\n", line.trim_end())
 }
 
@@ -143,17 +173,19 @@ fn hour(judged: &Judged) -> String {
         None => (read(&row.first), read(&row.last)),
     };
     let [records, duplicates, late] = match standing {
-        Standing::Unknown | Standing::Unread if row.counts == Counts::default() => {
+        Standing::Unknown | Standing::Unread | Standing::CatchUp
+            if row.counts == Counts::default() =>
+        {
             ["-"; 3].map(str::to_owned)
         }
-        _ => [row.counts.records, row.counts.duplicates, row.counts.late].map(|it| it.to_string()),
+        _ => [row.counts.records, row.counts.duplicates, row.counts.late].map(count),
     };
     let records = if *quiet { QUIET.to_owned() } else { records };
     line(&name(row.hour), &records, &duplicates, &late, &first, &last)
 }
 
-fn folded(first: &Judged, last: &Judged, hours: usize) -> String {
-    let words = words(first.standing).unwrap_or_default();
+fn folded(first: &Judged, last: &Judged, hours: usize, standing: Standing) -> String {
+    let words = words(standing).unwrap_or_default();
     let (from, to) = (name(first.row.hour), name(last.row.hour));
     format!("{from}  to {to}, {hours} hours: {words}\n")
 }
@@ -164,20 +196,30 @@ fn words(standing: Standing) -> Option<String> {
         Standing::Whole => None,
         Standing::Open => Some("(open)".to_owned()),
         Standing::Before => Some("(before the ledger)".to_owned()),
+        Standing::Partial => Some("(began amid it)".to_owned()),
         Standing::Never => Some("HOLE: never read completely".to_owned()),
         Standing::Unknown => Some("HOLE: nothing is known of it".to_owned()),
         Standing::Unread => Some("HOLE: not read yet".to_owned()),
-        Standing::Gap(at) => Some(format!("HOLE: gap, reported {}", minute(at))),
+        Standing::CatchUp => Some("HOLE: not read yet (to catch up)".to_owned()),
+        Standing::Gap(None) => Some("HOLE: gap".to_owned()),
+        Standing::Gap(Some(at)) => Some(format!("HOLE: gap, reported {}", minute(at))),
     }
 }
 
-fn painted(text: &str, judged: &Judged, colour: bool) -> String {
-    let paint = match judged {
-        Judged { standing, .. } if standing.is_hole() => RED,
-        Judged { quiet: true, .. } => YELLOW,
-        _ => return text.to_owned(),
-    };
-    if colour { format!("{paint}{}{OFF}\n", text.trim_end()) } else { text.to_owned() }
+fn paint(judged: &Judged) -> Option<&'static str> {
+    match judged {
+        Judged { standing, .. } if standing.is_hole() => Some(RED),
+        Judged { quiet: true, .. } => Some(YELLOW),
+        _ => None,
+    }
+}
+
+fn painted(line: &str, paint: Option<&str>) -> String {
+    let line = line.trim_end();
+    match paint {
+        Some(paint) => format!("{paint}{line}{OFF}\n"),
+        None => format!("{line}\n"),
+    }
 }
 
 fn summary(out: &mut String, coverage: &Coverage) {
@@ -187,7 +229,7 @@ fn summary(out: &mut String, coverage: &Coverage) {
         let _ = writeln!(out, "{QUIET}: no records, though the hours around it have many");
     }
     if *other != Counts::default() {
-        let Counts { records, duplicates, .. } = other;
+        let [records, duplicates] = [other.records, other.duplicates].map(count);
         let _ = writeln!(
             out,
             "Of other times, or of none: {records} records, {duplicates} duplicates."
@@ -203,7 +245,7 @@ fn summary(out: &mut String, coverage: &Coverage) {
         None => writeln!(out, "No live poll is complete yet."),
     };
     if holes.is_empty() {
-        *out += "No holes.\n";
+        *out += if *judged == 0 { "" } else { "No holes.\n" };
         return;
     }
     *out += "Holes:\n";
@@ -252,19 +294,20 @@ mod tests {
     fn source() -> Source {
         let rows = vec![
             row(0, 12, [None, None]),
-            row(1, 1_021, [Some((121, "live")), Some((541, "sweep"))]),
+            row(1, 1_234_567, [Some((121, "live")), Some((541, "sweep"))]),
             row(2, 0, [Some((181, "live")), Some((541, "sweep"))]),
             row(3, 998, [Some((550, "catchup")), Some((550, "catchup"))]),
             row(4, 17, [None, None]),
             row(5, 0, [None, None]),
             row(6, 0, [None, None]),
-            HourRow { gap: Some(at(600)), ..row(7, 3, [None, None]) },
+            HourRow { gap: Some(at(600)), ..row(7, 0, [None, None]) },
+            HourRow { gap: Some(at(605)), ..row(8, 0, [None, None]) },
             row(10, 44, [None, None]),
         ];
         let sweep = SweepProgress {
             depth_seconds: 21_600,
             began: at(540),
-            unread: vec![in_lookback::model::TimeRange::new(at(180), at(300))],
+            unread: vec![TimeRange::new(at(180), at(300))],
         };
         let progress = Progress {
             live_until: Some(at(620)),
@@ -280,25 +323,36 @@ mod tests {
     fn holes_stand_out_in_words_and_neighbours_of_one_kind_share_a_line() {
         let shown = coverage(&judge(&source(), (None, None), at(621)).unwrap(), false);
         insta::assert_snapshot!(shown, @r"
-        hour (UTC)     records duplicates  late first complete      last complete
-        2026-01-31T10Z      12        108     0 (before the ledger)
-        2026-01-31T11Z    1021       9189    25 01-31 12:01 live    01-31 19:01 sweep
-        2026-01-31T12Z   quiet          0     0 01-31 13:01 live    01-31 19:01 sweep
-        2026-01-31T13Z     998       8982    24 01-31 19:10 catchup 01-31 19:10 catchup
-        2026-01-31T14Z      17        153     0 HOLE: never read completely
+        hour (UTC)      records duplicates  late first complete      last complete
+        2026-01-31T10Z       12        108     0 (began amid it)
+        2026-01-31T11Z 1,234,567 11,111,103 30,864 01-31 12:01 live    01-31 19:01 sweep
+        2026-01-31T12Z    quiet          0     0 01-31 13:01 live    01-31 19:01 sweep
+        2026-01-31T13Z      998      8,982    24 01-31 19:10 catchup 01-31 19:10 catchup
+        2026-01-31T14Z       17        153     0 HOLE: never read completely
         2026-01-31T15Z  to 2026-01-31T16Z, 2 hours: HOLE: never read completely
-        2026-01-31T17Z       3         27     0 HOLE: gap, reported 01-31 20:00
-        2026-01-31T18Z  to 2026-01-31T19Z, 2 hours: HOLE: nothing is known of it
-        2026-01-31T20Z      44        396     1 (open)
+        2026-01-31T17Z  to 2026-01-31T18Z, 2 hours: HOLE: gap, reported 01-31 20:05
+        2026-01-31T19Z        -          -     - HOLE: nothing is known of it
+        2026-01-31T20Z       44        396     1 (open)
 
         quiet: no records, though the hours around it have many
         3 of 9 hours since 2026-01-31T11:00:00Z were read completely.
         Live polls have come to 2026-01-31T20:20:00Z.
         Holes:
           2026-01-31T14:00:00Z to 2026-01-31T17:00:00Z: never read completely
-          2026-01-31T17:00:00Z to 2026-01-31T18:00:00Z: gap, reported 01-31 20:00
-          2026-01-31T18:00:00Z to 2026-01-31T20:00:00Z: nothing is known of it
+          2026-01-31T17:00:00Z to 2026-01-31T19:00:00Z: gap, reported 01-31 20:05
+          2026-01-31T19:00:00Z to 2026-01-31T20:00:00Z: nothing is known of it
         ");
+        assert!(shown.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn what_the_catch_up_has_not_come_to_fits_a_line() {
+        let mut source = source();
+        source.progress.as_mut().unwrap().holes = vec![TimeRange::new(at(210), at(400))];
+        let shown = coverage(&judge(&source, (None, None), at(621)).unwrap(), false);
+        let expected =
+            "2026-01-31T15Z  to 2026-01-31T16Z, 2 hours: HOLE: not read yet (to catch up)";
+        assert!(shown.lines().any(|line| line == expected), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 80));
     }
 
@@ -318,22 +372,50 @@ mod tests {
     fn a_source_has_a_row_and_says_how_its_sweeps_and_its_ledger_stand() {
         let old = Source { hours: None, name: "x".repeat(40), ..source() };
         let lost = Source { progress: None, name: "lost".to_owned(), ..source() };
-        let shown = sources(&[source(), old, lost], at(621));
+        let mut behind = Source { name: "behind".to_owned(), ..source() };
+        let progress = behind.progress.as_mut().unwrap();
+        progress.holes =
+            [(30, 90), (200, 230)].map(|(from, to)| TimeRange::new(at(from), at(to))).into();
+        progress.gaps = (0..14).map(|nth| TimeRange::new(at(nth * 9), at(nth * 9 + 5))).collect();
+        let all = [source(), old, lost, behind];
+        let shown = sources(&all, at(621), false);
         insta::assert_snapshot!(shown, @r"
-        source                          read until              behind  holes        ids
-        acme_audit/eu.example           2026-01-31T20:20:00Z    60.0 s      0       2095
+        source                     read until             behind to catch up         ids
+        acme_audit/eu.example      2026-01-31T20:20:00Z   60.0 s     nothing       2,095
             newest event 2026-01-31T20:19:00Z
             sweeps: 6h has 2.0 h to go
-            ledger since 2026-01-31T10:30:00Z: 2095 records, 50 late, 18855 duplicates
+            ledger since 2026-01-31T10:30:00Z:
+                1,235,638 records, 30,889 late, 11,120,742 duplicates
         xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
-                                        2026-01-31T20:20:00Z    60.0 s      0       2095
+                                   2026-01-31T20:20:00Z   60.0 s     nothing       2,095
             newest event 2026-01-31T20:19:00Z
             sweeps: 6h has 2.0 h to go
             no ledger: it begins when this version of the plugin opens the file
-        lost                            not known                                   2095
+        lost                       not known                                       2,095
             how far it was read was lost with a damaged file
-            ledger: 2095 records, 50 late, 18855 duplicates
+            ledger:
+                1,235,638 records, 30,889 late, 11,120,742 duplicates
+        behind                     2026-01-31T10:30:00Z    9.8 h    90.0 min       2,095
+            gaps: 2026-01-31T10:00:00Z to 2026-01-31T10:05:00Z,
+                  2026-01-31T10:09:00Z to 2026-01-31T10:14:00Z,
+                  2026-01-31T10:18:00Z to 2026-01-31T10:23:00Z,
+                  2026-01-31T10:27:00Z to 2026-01-31T10:32:00Z,
+                  2026-01-31T10:36:00Z to 2026-01-31T10:41:00Z,
+                  2026-01-31T10:45:00Z to 2026-01-31T10:50:00Z,
+                  2026-01-31T10:54:00Z to 2026-01-31T10:59:00Z,
+                  2026-01-31T11:03:00Z to 2026-01-31T11:08:00Z,
+                  2026-01-31T11:12:00Z to 2026-01-31T11:17:00Z,
+                  2026-01-31T11:21:00Z to 2026-01-31T11:26:00Z,
+                  2026-01-31T11:30:00Z to 2026-01-31T11:35:00Z,
+                  2026-01-31T11:39:00Z to 2026-01-31T11:44:00Z,
+                  and 2 more: --json lists all
+            newest event 2026-01-31T20:19:00Z
+            sweeps: 6h has 2.0 h to go
+            ledger since 2026-01-31T10:30:00Z:
+                1,235,638 records, 30,889 late, 11,120,742 duplicates
         ");
         assert!(shown.lines().all(|line| line.chars().count() <= 80));
+        let coloured = sources(&all, at(621), true);
+        assert_eq!(coloured.lines().filter(|line| line.starts_with(RED)).count(), HOLES_MAX);
     }
 }

@@ -18,7 +18,7 @@ use ring::digest;
 
 use super::books::Hour;
 use super::outcome::{List, Outcome, QUANTILES, Verdict};
-use super::plain::{count, plain, span};
+use crate::text::{count, plain, span};
 
 const STYLE: &str = include_str!("style.css");
 

@@ -7,8 +7,8 @@ use in_lookback::model::Timestamp;
 
 use super::super::books::Hour;
 use super::super::outcome::{Outcome, QUANTILES};
-use super::super::plain::{count, span};
 use super::scale::{Scale, hours_a_bar, minute, moments, ticks, time_ticks};
+use crate::text::{count, span};
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 260.0;
