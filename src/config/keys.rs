@@ -33,7 +33,7 @@ pub const KEYS: &[Key] = &[
     key(
         "window",
         "",
-        "how far back every live poll reads; default: the definition's. `auto`: set from the lateness measured, twice its 99.9th percentile as far as 15 reads of each record allow, never under twice `interval`",
+        "how far back every live poll reads; default: the definition's. `auto`: set from the lateness measured, twice its 99.9th percentile as far as 14 reads of each record allow, never under twice `interval`",
     ),
     key(
         "sweeps",
