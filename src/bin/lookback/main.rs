@@ -11,6 +11,7 @@ mod run;
 mod simulate;
 mod sink;
 mod state;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ mod coverage;
 mod json;
 mod text;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,6 +21,7 @@ use in_lookback::state::{StateError, Trouble};
 
 use self::coverage::Coverage;
 use crate::audit::{When, parse_when};
+use crate::terminal::wants_colour;
 
 /// Show what a state file holds: how far each source was read, and which hours completely.
 ///
@@ -135,13 +136,6 @@ fn explain(db: &Path, error: &StateError) -> String {
             "{path}: {error}; let the user who runs this read the file and what lies beside it, or start the plugin once if it did not end well"
         ),
     }
-}
-
-/// Whether someone sees colours, and wants to.
-fn wants_colour() -> bool {
-    let says_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stdout().is_terminal() && !says_no && !is_dumb
 }
 
 /// A time without what nobody needs of it.
