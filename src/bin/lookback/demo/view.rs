@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::books::Standing;
 use super::story;
 use crate::simulate::Stats;
-use crate::text::count;
+use crate::text::count as thousands;
 
 pub(crate) const WIDTH: usize = 80;
 /// The dashboard's lines.
@@ -94,8 +94,8 @@ impl View {
         let head = format!(
             "{}   {} events happened, the API shows {}",
             clock(elapsed),
-            count(self.happened),
-            count(self.visible)
+            thousands(self.happened),
+            thousands(self.visible)
         );
         let _ = writeln!(text, "{}\n\n{}", paint.bold(&head), paint.dim(&heading()));
         for (name, standing) in NAMES.iter().zip(&self.standings) {
@@ -159,17 +159,17 @@ fn heading() -> String {
 
 fn row(name: &str, standing: &Standing, paint: Paint) -> String {
     let bad = |count: u64, width: usize| {
-        let text = format!("{:>width$}", count(count));
+        let text = format!("{:>width$}", thousands(count));
         if count == 0 { paint.green(&text) } else { paint.red(&text) }
     };
     format!(
         "{}{:>12}{}{}{:>15}{:>12}",
         paint.bold(&format!("{name:NAME$}")),
-        count(standing.delivered),
+        thousands(standing.delivered),
         bad(standing.lost, 9),
         bad(standing.doubled, 10),
         format!("{:.1}", standing.reads),
-        count(standing.requests),
+        thousands(standing.requests),
     )
 }
 
@@ -211,7 +211,7 @@ pub(crate) fn verdict(
     breaches: &[String],
     paint: Paint,
 ) -> String {
-    let (happened, visible) = (count(view.happened), count(view.visible));
+    let (happened, visible) = (thousands(view.happened), thousands(view.visible));
     let head = format!("{happened} events happened, the API showed {visible}");
     let mut lines = vec![String::new(), paint.bold(&head), String::new(), paint.dim(&heading())];
     for (name, standing) in NAMES.iter().zip(&view.standings) {
@@ -223,7 +223,7 @@ pub(crate) fn verdict(
     lines.push(String::new());
     for (name, Standing { unknown, .. }) in NAMES.iter().zip(&view.standings) {
         if *unknown > 0 {
-            let unknown = count(*unknown);
+            let unknown = thousands(*unknown);
             lines.push(paint.red(&format!("{name}: {unknown} records that never happened")));
         }
     }
@@ -242,10 +242,10 @@ fn remarks(stats: &Stats) -> [String; 2] {
     [
         format!(
             "The API had {} requests ({} logins): {} met 429 or 503, {} broke off.",
-            count(stats.requests),
-            count(stats.tokens_issued),
-            count(told.sum()),
-            count(halves)
+            thousands(stats.requests),
+            thousands(stats.tokens_issued),
+            thousands(told.sum()),
+            thousands(halves)
         ),
         "To scale: adjacent slices lose 38 %, 1 read; script 1.5 %, 117; lookback 0, 17".to_owned(),
     ]
