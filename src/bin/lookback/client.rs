@@ -28,7 +28,7 @@ pub(crate) struct Client<'p> {
 }
 
 impl<'p> Client<'p> {
-    /// Nothing asked yet; `wake` cuts a wait short.
+    /// Nothing asked yet; `wake` cuts a wait short, for an answer too.
     ///
     /// # Errors
     /// If the definition, a certificate, a key or the proxy is no good.
@@ -105,10 +105,13 @@ impl<'p> Client<'p> {
         self.http.send(Ticket(self.tickets), spec);
         let until = self.now().mono + self.plan.http.timeout + GRACE;
         while let Some(left) = until.checked_sub(self.now().mono) {
-            if let Waited::Answered(ticket, answer) = self.http.wait(left, true)
-                && ticket == Ticket(self.tickets)
-            {
-                return answer.map_err(|error| transient(0, error.to_string()));
+            match self.http.wait(left, true) {
+                Waited::Answered(ticket, answer) if ticket == Ticket(self.tickets) => {
+                    return answer.map_err(|error| transient(0, error.to_string()));
+                }
+                Waited::Woken => return Err(transient(0, "called away".to_owned())),
+                // Of a request that nobody waited for any more.
+                Waited::Answered(..) | Waited::TimedOut => {}
             }
         }
         Err(transient(0, "no answer in time".to_owned()))

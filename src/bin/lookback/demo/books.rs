@@ -1,6 +1,6 @@
 //! What happened, by the simulator's word, against what each collector delivered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use in_lookback::model::Timestamp;
 use serde_json::Value;
@@ -35,9 +35,9 @@ pub(crate) struct Standing {
     pub(crate) waiting: u64,
     /// Visible, not delivered, and it never asks for them again.
     pub(crate) lost: u64,
-    /// Records that it had delivered before.
+    /// Deliveries of what it had delivered before.
     pub(crate) doubled: u64,
-    /// Delivered, but never happened.
+    /// Ids that it delivered, but of nothing that happened.
     pub(crate) unknown: u64,
     /// Records read for each that was delivered.
     pub(crate) reads: f64,
@@ -62,27 +62,27 @@ impl Tally {
     /// Strikes the balance at `now`: of what happened from `began` on, but what came of before is no mistake.
     pub(crate) fn stand(&self, truth: &[Truth], began: Timestamp, now: Timestamp) -> Standing {
         let mut standing = Standing {
-            doubled: self.delivered.values().map(|times| times - 1).sum(),
             reads: self.read as f64 / self.delivered.len().max(1) as f64,
             requests: self.requests,
             ..Standing::default()
         };
-        let mut known = HashSet::new();
+        let mut known = 0;
         for event in truth {
-            let delivered = self.delivered.contains_key(&event.id);
-            if delivered {
-                known.insert(event.id.as_str());
-            }
+            let times = self.delivered.get(&event.id).copied().unwrap_or(0);
+            known += usize::from(times > 0);
             let time = moment(event.time);
-            match () {
-                () if time < began => {}
-                () if delivered => standing.delivered += 1,
-                () if moment(event.visible_at) > now => {}
-                () if time < self.reach => standing.lost += 1,
-                () => standing.waiting += 1,
+            match times {
+                _ if time < began => {}
+                1.. => {
+                    standing.delivered += 1;
+                    standing.doubled += times - 1;
+                }
+                0 if moment(event.visible_at) > now => {}
+                0 if time < self.reach => standing.lost += 1,
+                0 => standing.waiting += 1,
             }
         }
-        standing.unknown = (self.delivered.len() - known.len()) as u64;
+        standing.unknown = (self.delivered.len() - known) as u64;
         standing
     }
 }
@@ -141,7 +141,8 @@ mod tests {
             truth("waits", 15, 1),
             truth("unseen", 12, 100),
         ];
-        let standing = tally(&["before", "a", "a", "never"], 15).stand(&truth, at(10), at(20));
+        let standing =
+            tally(&["before", "before", "a", "a", "never"], 15).stand(&truth, at(10), at(20));
         let expected = Standing {
             delivered: 1,
             waiting: 1,

@@ -39,33 +39,42 @@ use self::rivals::adjacent::Adjacent;
 use self::rivals::script::Script;
 use self::screen::Screen;
 use self::story::Act;
-use self::view::View;
+use self::view::{View, Word};
 use crate::embedded::signals::{self, Signal};
-use crate::embedded::{Host, HostOptions, InputSpec, Output, Record};
+use crate::embedded::{Host, HostOptions, InputSpec, Instance, Output, Record};
 use crate::run;
-use crate::simulate::Simulator;
+use crate::simulate::{Simulator, Truth};
 
 const HEALTH_TAG: &str = "lookback.health";
 /// How long the end may take until everything has shown and come through.
 const END_MAX: Duration = Duration::from_secs(60);
+/// So often it is asked how everybody stands.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Shorter, and nothing happens; longer, and what happened fills the memory.
+const DURATION_MIN: Duration = Duration::from_secs(5);
+const DURATION_MAX: Duration = Duration::from_mins(10);
 
-/// Watch it work: no credentials, no Fluent Bit, ends by itself within a minute or so.
+/// Watch it work: no credentials, no Fluent Bit, ends by itself in about a minute.
 ///
 /// Starts a simulated sign-in log that shows events late, throttles, breaks off and goes down, and lets three
 /// collectors ask it side by side: adjacent slices of time, the rule of a published script, and the built plugin.
-/// In the end what happened is compared with what each delivered. Exit code 0: lookback lost nothing and doubled
-/// nothing. All of it stays on this machine.
+/// In the end what happened is compared with what each delivered. All of it stays on this machine.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes:
+  0  lookback lost nothing and doubled nothing
+  1  it did, or broke the rules of its host
+  2  could not tell: it could not start, was interrupted, or nobody read what it prints")]
 pub(crate) struct DemoArgs {
-    /// How long events go on happening; the whole story takes 30s
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
+    /// How long events go on happening, 5s to 10m; the whole story takes 30s
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     duration: Duration,
 
     /// Events a second
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
 
-    /// The same seed tells the same events
+    /// The same seed tells the same events; what is made of them depends on the moment
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
@@ -78,32 +87,41 @@ pub(crate) fn run(args: &DemoArgs) -> ExitCode {
     // Before any thread is started.
     let signals = signals::listen();
     match try_run(args, &signals) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        // Who read it is gone.
-        Err(error) if is_broken_pipe(&*error) => ExitCode::FAILURE,
+        Ok(Word::Kept) => ExitCode::SUCCESS,
+        Ok(Word::Broken) => ExitCode::FAILURE,
+        Ok(Word::Open) => ExitCode::from(2),
         Err(error) => {
-            eprintln!("lookback: {error}");
-            ExitCode::FAILURE
+            // If who read it is gone, nobody is to be told.
+            if !is_broken_pipe(&*error) {
+                eprintln!("lookback: {error}");
+            }
+            ExitCode::from(2)
         }
     }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = units::duration(text)?;
+    if (DURATION_MIN..=DURATION_MAX).contains(&duration) {
+        return Ok(duration);
+    }
+    Err(format!("expected {} to {}", units::show(DURATION_MIN), units::show(DURATION_MAX)))
 }
 
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// True if lookback's books balance.
 fn try_run(
     args: &DemoArgs,
     signals: &Receiver<Signal>,
-) -> Result<bool, Box<dyn std::error::Error>> {
+) -> Result<Word, Box<dyn std::error::Error>> {
     let plugin = match &args.plugin {
         Some(path) => path.clone(),
         None => run::beside([])?,
     };
     let dir = StateDir::create()?;
-    let mut screen = Screen::of_stdout();
+    let screen = Screen::of_stdout();
     screen.open(args.rate)?;
     let simulator = Simulator::start(story::options(args.seed, args.rate))?;
     let (start, began) = (Instant::now(), Clock::start().now().wall);
@@ -116,7 +134,7 @@ fn try_run(
     let host = host(&plugin, input, say)?;
     let mut demo = Demo {
         simulator,
-        host,
+        plugin: host.instances().cloned().collect(),
         rivals,
         heard,
         screen,
@@ -124,10 +142,16 @@ fn try_run(
         began,
         expected: (args.duration.as_secs_f64() * f64::from(args.rate)) as u64,
         tally: Tally::default(),
+        truth: Vec::new(),
+        view: View::default(),
+        look_due: Duration::ZERO,
         newest: VecDeque::new(),
     };
     let settled = demo.play(args.duration, signals)? && demo.settle(signals)?;
-    demo.end(settled)
+    // Nobody asks any more when the balance is struck.
+    demo.rivals.iter_mut().for_each(Rival::stop);
+    let report = host.stop();
+    demo.end(settled, &report.breaches)
 }
 
 /// What the plugin is to do.
@@ -190,7 +214,8 @@ impl Output for Outlet {
 
 struct Demo {
     simulator: Simulator,
-    host: Host,
+    /// Its metrics can be read after its end.
+    plugin: Vec<Arc<Instance>>,
     rivals: [Rival; 2],
     heard: Receiver<Record>,
     screen: Screen,
@@ -200,7 +225,12 @@ struct Demo {
     expected: u64,
     /// lookback's.
     tally: Tally,
-    /// Its newest records, as lines.
+    /// What has happened up to the last look.
+    truth: Vec<Truth>,
+    /// How everybody stood then, and when to look again.
+    view: View,
+    look_due: Duration,
+    /// lookback's newest records, as lines.
     newest: VecDeque<String>,
 }
 
@@ -230,7 +260,7 @@ impl Demo {
     fn settle(&mut self, signals: &Receiver<Signal>) -> io::Result<bool> {
         let dusk = Instant::now();
         loop {
-            let view = self.view();
+            let view = &self.view;
             let open = view.standings.iter().any(|standing| standing.waiting > 0);
             let over = dusk.elapsed() >= story::NIGHT && view.visible == view.happened && !open;
             if over || dusk.elapsed() >= END_MAX {
@@ -255,7 +285,7 @@ impl Demo {
         self.screen.tell(&format!("{}  {}", view::clock(at), paint.bold(says)))
     }
 
-    /// Takes what came within a moment, and shows how things stand.
+    /// Takes what came within a moment; from time to time looks how things stand, and shows it.
     fn go_on(&mut self) -> io::Result<()> {
         match self.heard.recv_timeout(Duration::from_millis(100)) {
             Ok(record) => self.take(&record)?,
@@ -265,9 +295,12 @@ impl Demo {
             self.take(&record)?;
         }
         let elapsed = self.start.elapsed();
-        if self.screen.is_due(elapsed) {
-            let view = self.view();
-            self.screen.show(elapsed, &view)?;
+        if elapsed >= self.look_due {
+            self.look_due = elapsed + LOOK_EVERY;
+            let now = Clock::start().now().wall;
+            self.tally.reach = now - (story::SWEEP_DEPTH + story::SWEEP_EVERY);
+            self.look(now);
+            self.screen.show(elapsed, &self.view)?;
         }
         Ok(())
     }
@@ -275,7 +308,8 @@ impl Demo {
     fn take(&mut self, record: &Record) -> io::Result<()> {
         let body: Value = serde_json::from_str(&record.body_json()).unwrap_or(Value::Null);
         if record.tag == HEALTH_TAG {
-            return self.screen.tell(&view::health(&body, self.screen.paint));
+            let Screen { paint, .. } = self.screen;
+            return self.screen.tell(&view::health(&body, self.screen.width(), paint));
         }
         self.tally.enter([id_of(&body)]);
         let happened = body["createdDateTime"].as_str().unwrap_or_default();
@@ -287,49 +321,46 @@ impl Demo {
         Ok(())
     }
 
-    /// How everybody stands now.
-    fn view(&mut self) -> View {
-        let now = Clock::start().now().wall;
-        self.look_at_the_plugin();
-        self.tally.reach = now - (story::SWEEP_DEPTH + story::SWEEP_EVERY);
-        let truth = self.simulator.truth();
-        let stand = |tally: &Tally| tally.stand(&truth, self.began, now);
+    /// How everybody stands at `now`.
+    fn look(&mut self, now: Timestamp) {
+        let metric = |name: &str| -> u64 {
+            self.plugin.iter().filter_map(|it| it.metrics.sum(name, &[])).sum::<f64>() as u64
+        };
+        self.tally.read = metric("lookback_records_total") + metric("lookback_duplicates_total");
+        self.tally.requests = metric("lookback_requests_total");
+        self.truth.extend(self.simulator.truth_after(self.truth.len()));
+        let stand = |tally: &Tally| tally.stand(&self.truth, self.began, now);
         let [adjacent, script] = &self.rivals;
-        let (happened, visible) = books::happened(&truth, self.began, now);
-        View {
+        let (happened, visible) = books::happened(&self.truth, self.began, now);
+        self.view = View {
             happened,
             visible,
             expected: self.expected,
             standings: [stand(&adjacent.tally()), stand(&script.tally()), stand(&self.tally)],
             newest: self.newest.iter().cloned().collect(),
-        }
+        };
     }
 
-    /// What the plugin's own metrics say.
-    fn look_at_the_plugin(&mut self) {
-        let metric = |name: &str| self.host.metric(name, &[]).unwrap_or(0.0) as u64;
-        self.tally.read = metric("lookback_records_total") + metric("lookback_duplicates_total");
-        self.tally.requests = metric("lookback_requests_total");
-    }
-
-    /// Shuts down in order and strikes the balance. True if it is lookback's to be proud of.
-    fn end(mut self, settled: bool) -> Result<bool, Box<dyn std::error::Error>> {
-        let mut view = self.view();
-        let Self { simulator, host, rivals, heard, screen, began, mut tally, .. } = self;
-        let report = host.stop();
-        drop(rivals);
-        for record in heard.try_iter().filter(|record| record.tag != HEALTH_TAG) {
-            tally.enter([id_of(&serde_json::from_str(&record.body_json())?)]);
+    /// Strikes the balance, when nobody asks any more.
+    fn end(
+        mut self,
+        settled: bool,
+        breaches: &[String],
+    ) -> Result<Word, Box<dyn std::error::Error>> {
+        for record in self.heard.try_iter().filter(|record| record.tag != HEALTH_TAG) {
+            self.tally.enter([id_of(&serde_json::from_str(&record.body_json())?)]);
         }
+        let now = Clock::start().now().wall;
         if settled {
-            // What it has not found by now it has lost.
-            tally.reach = Clock::start().now().wall;
+            // What was not found by now is lost.
+            self.tally.reach = now;
+            self.rivals.iter().for_each(|rival| rival.tally().reach = now);
         }
-        let truth = simulator.truth();
-        view.standings[2] = tally.stand(&truth, began, Clock::start().now().wall);
-        let stats = simulator.stop()?;
-        screen.end(&view::verdict(&view, &stats, settled, &report.breaches, screen.paint))?;
-        Ok(settled && view.standings[2].is_clean() && report.breaches.is_empty())
+        self.look(now);
+        let Self { simulator, view, screen, .. } = self;
+        let word = Word::of(&view.standings[2], settled, breaches);
+        screen.end(&view::verdict(&view, &simulator.stop()?, word, breaches, screen.paint))?;
+        Ok(word)
     }
 }
 
@@ -337,10 +368,14 @@ impl Demo {
 struct StateDir(PathBuf);
 
 impl StateDir {
-    fn create() -> io::Result<Self> {
+    fn create() -> Result<Self, String> {
         let name = format!("lookback-demo-{}-{:08x}", std::process::id(), fastrand::u32(..));
-        let path = std::env::temp_dir().join(name);
-        DirBuilder::new().mode(0o700).create(&path)?;
+        let parent = std::env::temp_dir();
+        let path = parent.join(name);
+        DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
+            let parent = parent.display();
+            format!("no directory can be made in {parent} ({error}): set TMPDIR to one that can be written to")
+        })?;
         Ok(Self(path))
     }
 }
@@ -349,5 +384,18 @@ impl Drop for StateDir {
     fn drop(&mut self) {
         // What is left behind lies where such things are cleaned up.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_is_neither_empty_nor_endless() {
+        for (text, expected) in [("4s", false), ("5s", true), ("10m", true), ("11m", false)] {
+            assert_eq!(parse_duration(text).is_ok(), expected, "{text}");
+        }
+        assert_eq!(parse_duration("0s").unwrap_err(), "expected 5s to 10m");
     }
 }

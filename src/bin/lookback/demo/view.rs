@@ -7,16 +7,19 @@ use serde_json::Value;
 
 use super::books::Standing;
 use super::story;
+use crate::audit::plain::count as thousands;
 use crate::simulate::Stats;
 
 pub(crate) const WIDTH: usize = 80;
+/// The dashboard's lines.
+pub(crate) const HEIGHT: usize = 13 + RECORDS;
 /// Where the figures begin.
 const NAME: usize = 20;
 /// So many of the newest records are shown.
 pub(crate) const RECORDS: usize = 3;
 
 /// The collectors, in the order in which they are shown.
-pub(crate) const NAMES: [&str; 3] = ["adjacent slices", "the paper's script", "lookback"];
+pub(crate) const NAMES: [&str; 3] = ["adjacent slices", "a script's window", "lookback"];
 
 /// Paints, or does not.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +54,29 @@ impl Paint {
     }
 }
 
+/// Whether lookback has kept its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Nothing lost, nothing doubled.
+    Kept,
+    Broken,
+    /// It ended before one could tell.
+    Open,
+}
+
+impl Word {
+    /// By how lookback stands, whether everything had come through by then, and what its host complains of.
+    pub(crate) fn of(standing: &Standing, settled: bool, breaches: &[String]) -> Self {
+        match (standing.is_clean() && breaches.is_empty(), settled) {
+            (true, true) => Self::Kept,
+            (true, false) => Self::Open,
+            (false, _) => Self::Broken,
+        }
+    }
+}
+
 /// How things stand.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     pub(crate) happened: u64,
     pub(crate) visible: u64,
@@ -152,7 +176,8 @@ fn row(name: &str, standing: &Standing, paint: Paint) -> String {
 /// What is said before it begins.
 pub(crate) fn opening(rate: u32, paint: Paint) -> String {
     let seconds = |duration: Duration| duration.as_secs();
-    let way = |name, text: String| format!("  {}{text}", paint.bold(&format!("{name:NAME$}")));
+    let way =
+        |name: &str, text: String| format!("  {}{text}", paint.bold(&format!("{name:NAME$}")));
     let [adjacent, script, lookback] = NAMES;
     [
         paint.bold("lookback demo"),
@@ -160,20 +185,19 @@ pub(crate) fn opening(rate: u32, paint: Paint) -> String {
         way(adjacent, "what has happened since the last time, once".to_owned()),
         way(
             script,
-            format!(
-                "the last {} s; knows one run's ids (Mihalow, SANS 2018)",
-                seconds(story::SCRIPT_WINDOW)
-            ),
+            format!("the last {} s, a tenth of its 6 h to scale;", seconds(story::SCRIPT_WINDOW)),
         ),
+        way("", "knows one run's ids (after Mihalow, SANS 2018)".to_owned()),
         way(
             lookback,
             format!(
-                "the last {} s, the last {} s every {} s; knows all ids",
+                "the last {} s, the last {} s every {} s;",
                 seconds(story::WINDOW),
                 seconds(story::SWEEP_DEPTH),
                 seconds(story::SWEEP_EVERY)
             ),
         ),
+        way("", "knows the ids of all it can read again".to_owned()),
         "One second stands for minutes: a minute holds the troubles of weeks.\n".to_owned(),
     ]
     .join("\n")
@@ -183,7 +207,7 @@ pub(crate) fn opening(rate: u32, paint: Paint) -> String {
 pub(crate) fn verdict(
     view: &View,
     stats: &Stats,
-    settled: bool,
+    word: Word,
     breaches: &[String],
     paint: Paint,
 ) -> String {
@@ -197,12 +221,17 @@ pub(crate) fn verdict(
     lines.push(String::new());
     lines.extend(reasons(paint));
     lines.push(String::new());
+    for (name, Standing { unknown, .. }) in NAMES.iter().zip(&view.standings) {
+        if *unknown > 0 {
+            let unknown = thousands(*unknown);
+            lines.push(paint.red(&format!("{name}: {unknown} records that never happened")));
+        }
+    }
     lines.extend(breaches.iter().map(|breach| paint.red(breach)));
-    let is_clean = view.standings[2].is_clean() && breaches.is_empty();
-    lines.push(match (is_clean, settled) {
-        (true, true) => paint.green("lookback: nothing lost, nothing doubled."),
-        (true, false) => paint.yellow("Ended before everything had shown and come through."),
-        (false, _) => paint.red("lookback failed: please report this, with how you started it."),
+    lines.push(match word {
+        Word::Kept => paint.green("lookback: nothing lost, nothing doubled."),
+        Word::Open => paint.yellow("Ended before everything had shown and come through."),
+        Word::Broken => paint.red("lookback failed: please report this, with how you started it."),
     });
     lines.join("\n")
 }
@@ -212,29 +241,29 @@ fn remarks(stats: &Stats) -> [String; 2] {
     let halves = stats.faults.get("truncate").copied().unwrap_or(0);
     [
         format!(
-            "The API had {} requests; {} were told 429 or 503, {} got half an answer.",
+            "The API had {} requests, {} of them logins; {} met 429 or 503, {} half an answer.",
             thousands(stats.requests),
+            thousands(stats.tokens_issued),
             thousands(told.sum()),
             thousands(halves)
         ),
-        "To scale, in simulated weeks: lost 38 %, 1.5 %, 0; reads 1, 117, 17 (README).".to_owned(),
+        "To scale: adjacent slices lose 38 %, 1 read; script 1.5 %, 117; lookback 0, 17".to_owned(),
     ]
 }
 
+/// Why it came so.
 fn reasons(paint: Paint) -> Vec<String> {
+    let [adjacent, script, lookback] = NAMES;
     let reasons = [
-        "What shows after its slice was read is never asked for.",
-        "What shows later than its window is lost; after an empty answer it forgets what it sent.",
-        "It finds the late by sweeps, catches up, and keeps every id.",
+        (adjacent, "What shows after its slice was read is never asked for."),
+        (script, "What shows later than its window is lost;"),
+        ("", "after an empty answer it forgets what it sent."),
+        (lookback, "It finds the late by sweeps, catches up, and knows the ids"),
+        ("", "of all it can read again. What shows later than its"),
+        ("", "deepest sweep it would lose too; here nothing does."),
     ];
-    let mut lines = Vec::new();
-    for (name, reason) in NAMES.iter().zip(reasons) {
-        for (i, line) in wrap(reason, WIDTH - NAME).iter().enumerate() {
-            let name = if i == 0 { name } else { "" };
-            lines.push(format!("{}{line}", paint.bold(&format!("{name:NAME$}"))));
-        }
-    }
-    lines
+    let line = |(name, reason)| format!("{}{reason}", paint.bold(&format!("{name:NAME$}")));
+    reasons.map(line).to_vec()
 }
 
 /// A delivered sign-in.
@@ -254,8 +283,8 @@ pub(crate) fn sign_in(record: &Value, took: Duration, paint: Paint) -> String {
     if is_late { paint.yellow(&line) } else { line }
 }
 
-/// One of lookback's health records.
-pub(crate) fn health(record: &Value, paint: Paint) -> String {
+/// One of lookback's health records; cut at `width`, if there is one.
+pub(crate) fn health(record: &Value, width: Option<usize>, paint: Paint) -> String {
     let health = &record["lookback"];
     let field = |name: &str| health[name].as_str().unwrap_or_default();
     let mut message = field("message").to_owned();
@@ -263,7 +292,8 @@ pub(crate) fn health(record: &Value, paint: Paint) -> String {
     for moment in ["from", "to"].map(field).iter().filter(|moment| !moment.is_empty()) {
         message = message.replace(moment, moment.get(11..19).unwrap_or(moment));
     }
-    let line = fit(&format!("{:7}health: {message}", ""), WIDTH);
+    let line = format!("{:7}health: {message}", "");
+    let line = width.map_or(line.clone(), |width| fit(&line, width));
     let line = line.trim_end();
     match field("severity") {
         "error" => paint.red(line),
@@ -297,36 +327,6 @@ fn fit(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
-/// Breaks at spaces; a word longer than the width keeps a line of its own.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is always one");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
-}
-
-/// 12,345.
-fn thousands(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -336,18 +336,9 @@ mod tests {
     const PLAIN: Paint = Paint(false);
 
     #[test]
-    fn numbers_are_grouped() {
-        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(thousands(count), text);
-        }
-    }
-
-    #[test]
-    fn text_is_fitted_and_wrapped() {
+    fn text_is_fitted() {
         assert_eq!(fit("Zoë", 5), "Zoë  ");
         assert_eq!(fit("Pawłowski", 5), "Pawł…");
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("incomprehensible", 5), ["", "incomprehensible"][1..]);
     }
 
     fn view(figure: u64) -> View {
@@ -381,12 +372,13 @@ mod tests {
         let record = json!({"lookback": {"message": "e".repeat(90), "severity": "info"}});
         for figure in [0, 1, 999] {
             let view = view(figure);
+            let stats = Stats { requests: 10 * figure, tokens_issued: 3, ..Stats::default() };
             let told = [
                 view.frame(Duration::from_secs(59), PLAIN),
                 view.lines(Duration::ZERO),
                 opening(1000, PLAIN),
-                verdict(&view, &Stats::default(), true, &[], PLAIN),
-                super::health(&record, PLAIN),
+                verdict(&view, &stats, Word::Broken, &[], PLAIN),
+                super::health(&record, Some(WIDTH), PLAIN),
             ]
             .join("\n");
             for line in told.lines() {
@@ -402,7 +394,48 @@ mod tests {
             "from": "2026-01-31T08:00:00.5Z",
             "to": "2026-01-31T08:00:12.25Z",
         }});
-        assert_eq!(health(&record, PLAIN).trim(), "health: caught up on 08:00:00 to 08:00:12");
+        assert_eq!(
+            health(&record, None, PLAIN).trim(),
+            "health: caught up on 08:00:00 to 08:00:12"
+        );
+    }
+
+    #[test]
+    fn a_health_record_is_cut_at_the_width_of_a_terminal_and_nowhere_else() {
+        let record = json!({"lookback": {"message": "e".repeat(200)}});
+        assert_eq!(health(&record, Some(120), PLAIN).chars().count(), 120);
+        assert!(health(&record, None, PLAIN).ends_with(&"e".repeat(200)));
+    }
+
+    #[test]
+    fn the_dashboard_is_as_high_as_it_says() {
+        let mut view = view(1);
+        view.newest = vec![view.newest[0].clone(); RECORDS];
+        assert_eq!(view.frame(Duration::ZERO, PLAIN).lines().count(), HEIGHT);
+    }
+
+    #[test]
+    fn what_never_happened_is_counted_in_the_verdict() {
+        let mut view = view(1);
+        view.standings[2] = Standing { unknown: 2, ..Standing::default() };
+        let word = Word::of(&view.standings[2], true, &[]);
+        assert_eq!(word, Word::Broken);
+        let text = verdict(&view, &Stats::default(), word, &[], PLAIN);
+        assert!(text.contains("lookback: 2 records that never happened"), "{text}");
+    }
+
+    #[test]
+    fn lookback_keeps_its_word_only_if_all_came_through_once() {
+        let clean = Standing::default();
+        for (standing, settled, breaches, word) in [
+            (clean, true, vec![], Word::Kept),
+            (clean, false, vec![], Word::Open),
+            (clean, true, vec!["called too late".to_owned()], Word::Broken),
+            (Standing { lost: 1, ..clean }, true, vec![], Word::Broken),
+            (Standing { doubled: 1, ..clean }, false, vec![], Word::Broken),
+        ] {
+            assert_eq!(Word::of(&standing, settled, &breaches), word, "{standing:?}");
+        }
     }
 
     #[test]

@@ -82,9 +82,14 @@ impl Simulator {
     /// All events that have happened, in the order of their time.
     #[allow(dead_code, reason = "for the demo and for tests")]
     pub(crate) fn truth(&self) -> Vec<Truth> {
+        self.truth_after(0)
+    }
+
+    /// The same without the first `known`, for who has them.
+    pub(crate) fn truth_after(&self, known: usize) -> Vec<Truth> {
         let now = self.shared.clock.now();
         let world = self.shared.world();
-        truth(&world.feed, 0..world.feed.generated(now)).collect()
+        truth(&world.feed, known as u64..world.feed.generated(now)).collect()
     }
 
     /// The counters.

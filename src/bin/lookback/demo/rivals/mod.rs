@@ -15,6 +15,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use in_lookback::api::page::{Failure, FailureKind};
 use in_lookback::api::request::PageOf;
@@ -82,6 +83,16 @@ impl Rival {
         Ok(Self { shared, thread: Some(thread) })
     }
 
+    /// Asks no more. What it waits for, it lets go.
+    pub(crate) fn stop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic over there was printed over there.
+            let _ = thread.join();
+        }
+    }
+
     /// How it stands.
     pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
         self.shared.tally()
@@ -90,12 +101,7 @@ impl Rival {
 
 impl Drop for Rival {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A panic over there was printed over there.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -108,7 +114,7 @@ struct Poller<'p, R> {
 impl<R: Rule> Poller<'_, R> {
     fn run(&mut self) {
         while self.client.login().is_err() && !self.shared.is_stopped() {
-            self.client.wait(INTERVAL);
+            self.wait(INTERVAL);
         }
         while !self.shared.is_stopped() {
             let now = self.client.now();
@@ -116,8 +122,15 @@ impl<R: Rule> Poller<'_, R> {
             self.shared.tally().reach = range.from;
             if !self.poll(range) {
                 let next = now.mono + INTERVAL;
-                self.client.wait(next.saturating_sub(self.client.now().mono));
+                self.wait(next.saturating_sub(self.client.now().mono));
             }
+        }
+    }
+
+    /// Waits, unless it is to stop: a request may have used up the call to.
+    fn wait(&mut self, at_most: Duration) {
+        if !self.shared.is_stopped() {
+            self.client.wait(at_most);
         }
     }
 
@@ -132,9 +145,9 @@ impl<R: Rule> Poller<'_, R> {
                 }
                 // Whatever it is, it is waited out.
                 Err(Failure { kind: FailureKind::Throttled(Some(wait)), .. }) => {
-                    self.client.wait(wait);
+                    self.wait(wait);
                 }
-                Err(_) => self.client.wait(INTERVAL),
+                Err(_) => self.wait(INTERVAL),
             }
         }
         false
