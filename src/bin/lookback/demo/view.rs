@@ -241,7 +241,7 @@ fn remarks(stats: &Stats) -> [String; 2] {
     let halves = stats.faults.get("truncate").copied().unwrap_or(0);
     [
         format!(
-            "The API had {} requests, {} of them logins; {} met 429 or 503, {} half an answer.",
+            "The API had {} requests ({} logins): {} met 429 or 503, {} broke off.",
             thousands(stats.requests),
             thousands(stats.tokens_issued),
             thousands(told.sum()),
