@@ -176,3 +176,34 @@ impl<R: Rule> Poller<'_, R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use in_lookback::config::load;
+
+    use super::script::Script;
+    use super::*;
+
+    #[test]
+    fn a_rival_stops_at_once_though_nobody_answers_it() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let property = |key: &str| match key {
+            "api" => Some("entra_signins".to_owned()),
+            "base_url" | "token_url" => Some(url.clone()),
+            "tenant" | "client_id" | "client_secret" => Some("contoso.example".to_owned()),
+            "db" => Some("/nonexistent/lookback.db".to_owned()),
+            _ => None,
+        };
+        let plan = load::plan(property).unwrap();
+        let patience = plan.http.timeout;
+        let mut rival = Rival::start(plan, Script::new()).unwrap();
+        let _unanswered = silent.accept().unwrap();
+        let stopped = Instant::now();
+        rival.stop();
+        assert!(stopped.elapsed() < patience);
+    }
+}
