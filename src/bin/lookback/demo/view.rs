@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::books::Standing;
 use super::story;
-use crate::audit::plain::count as thousands;
 use crate::simulate::Stats;
 use crate::text::count as thousands;
 
