@@ -73,7 +73,7 @@ impl Dedup {
 
     /// Whether the state must be asked for this event before [`Dedup::judge`] can tell.
     pub fn must_ask(&self, key: EventKey) -> bool {
-        key.bucket < self.complete_from && !self.knows(key)
+        key.bucket < self.complete_from && !self.holds(key)
     }
 
     /// What the event is as far as memory and the state's answer know. If it is to be handed over, remembers it as
@@ -193,10 +193,6 @@ impl Dedup {
 
     /// Whether memory holds this.
     pub fn holds(&self, key: EventKey) -> bool {
-        self.knows(key)
-    }
-
-    fn knows(&self, key: EventKey) -> bool {
         self.buckets.get(&key.bucket).is_some_and(|bucket| bucket.ids.contains(key.id))
     }
 

@@ -215,7 +215,8 @@ fn back_to(schedule: &Schedule, loss: &Loss, now: Timestamp) -> Timestamp {
     unread.fold(last - deepest(schedule), Timestamp::min)
 }
 
-/// From this bucket on, a start loads the ids into memory: it is where live polls read.
+/// From this bucket on, a start loads the ids into memory: it is where live polls read. A window that follows the
+/// lateness may have been longer by then: for what lies before, the state is asked.
 pub fn horizon(schedule: &Schedule, now: Timestamp) -> Bucket {
     read_by(schedule.window, schedule.interval, now)
 }
