@@ -7,6 +7,7 @@ use in_lookback::config::Plan;
 use in_lookback::model::{Content, EventKey, Version};
 use in_lookback::poll::Progress;
 use in_lookback::poll::ledger::{self, Hour, Read};
+use in_lookback::poll::progress::Commit;
 
 use crate::clock::{SECOND, moment, time};
 use crate::event::{self, Happening, Says};
@@ -116,9 +117,10 @@ impl Ledger {
     }
 
     /// A commit says that hours have been read completely: then what the API showed of them has been stored. Live polls
-    /// have read an hour piece by piece, a window long; a sweep all of it, later.
-    pub(crate) fn claimed(&mut self, claims: &ledger::Ledger, events: &[Happening]) {
-        for (hour, row) in claims.rows() {
+    /// have read an hour piece by piece, a window long, up to the last of them; a sweep all of it, later.
+    pub(crate) fn claimed(&mut self, commit: &Commit, events: &[Happening]) {
+        let polled = commit.progress.live_until.map_or(Duration::ZERO, time);
+        for (hour, row) in commit.ledger.rows() {
             for Read { at, by } in row.first.into_iter().chain(row.last) {
                 self.claims += 1;
                 if !self.clock_is_right {
@@ -126,7 +128,7 @@ impl Ledger {
                 }
                 for index in self.by_hour.get(&hour).into_iter().flatten().copied() {
                     let event = &events[index];
-                    let live = event.selected + self.live_for;
+                    let live = polled.min(event.selected + self.live_for);
                     let shown_by = if by == "sweep" { time(at) } else { live.min(time(at)) };
                     let entry = &self.entries[index];
                     assert!(

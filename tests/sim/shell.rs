@@ -240,7 +240,7 @@ impl Shell {
         match saved {
             Ok(ids) => {
                 world.ledger.committed(&commit.keys);
-                world.ledger.claimed(&commit.ledger, &world.events);
+                world.ledger.claimed(&commit, &world.events);
                 world.fuse.step()?;
                 self.engine.committed(commit, ids, now);
             }
