@@ -62,27 +62,38 @@ fn a_slice_that_was_refused_for_good_was_not_read_until_a_later_read_mends_it() 
     }
 }
 
+/// Answers until `end`: one blob, made at a moment, is listed, and cannot be had before it is `back`.
+fn answer_with_a_blob(hand: &mut Hand, made: Timestamp, back: Timestamp, end: Timestamp) {
+    while hand.wall() < end {
+        for (ticket, url) in hand.ask_all() {
+            hand.ticket = ticket;
+            let (is_listing, now) = (url.path() == "/list", hand.wall());
+            let shows = || {
+                let (from, to) = range(&url);
+                from <= made && made <= to && now >= made
+            };
+            if is_listing && shows() {
+                hand.list(&[(7, time(made))], None);
+            } else if is_listing {
+                hand.list(&[], None);
+            } else if now < back {
+                hand.fail(&failure(FailureKind::Gone, 404));
+            } else {
+                hand.page(&[time(made)], None);
+            }
+        }
+        hand.pass(SECOND * 20);
+    }
+}
+
 #[test]
 fn an_hour_whose_blob_stays_away_was_not_read() {
     let properties = [("sweeps", "off"), ("heartbeat", "off"), ("rate_limit", "6000")];
     let mut hand = Hand::new(&plans::plan_of(Style::Blobs, false, &properties));
     let missing = Hour::first_from(hand.wall());
     let made = missing.start() + MINUTE * 30;
-    while hand.wall() < missing.plus(3).start() {
-        for (ticket, url) in hand.ask_all() {
-            hand.ticket = ticket;
-            let lists = |url: &url::Url| {
-                let (from, to) = range(url);
-                from <= made && made <= to && hand.wall() >= made
-            };
-            match url.path() {
-                "/list" if lists(&url) => hand.list(&[(7, time(made))], None),
-                "/list" => hand.list(&[], None),
-                _ => hand.fail(&failure(FailureKind::Gone, 404)),
-            }
-        }
-        hand.pass(SECOND * 20);
-    }
+    let end = missing.plus(3).start();
+    answer_with_a_blob(&mut hand, made, end, end);
     let found: Vec<_> = hours(&hand)
         .into_iter()
         .map(|(hour, row)| (hour.since(missing), row.first.is_some(), row.gap.is_some()))
@@ -214,26 +225,8 @@ fn an_hour_is_whole_once_its_blob_has_come_back() {
     let mut hand = Hand::new(&plans::plan_of(Style::Blobs, false, &properties));
     let missing = Hour::first_from(hand.wall());
     let made = missing.start() + MINUTE * 50;
-    while hand.wall() < missing.plus(3).start() {
-        for (ticket, url) in hand.ask_all() {
-            hand.ticket = ticket;
-            let lists = |url: &url::Url| {
-                let (from, to) = range(url);
-                from <= made && made <= to && hand.wall() >= made
-            };
-            match url.path() {
-                "/list" if lists(&url) => hand.list(&[(7, time(made))], None),
-                "/list" => hand.list(&[], None),
-                _ if hand.wall() < missing.end() + MINUTE * 10 => {
-                    hand.fail(&failure(FailureKind::Gone, 404));
-                }
-                _ => {
-                    hand.page(&[time(made)], None);
-                }
-            }
-        }
-        hand.pass(SECOND * 20);
-    }
+    let back = missing.end() + MINUTE * 10;
+    answer_with_a_blob(&mut hand, made, back, missing.plus(3).start());
     let all = hours(&hand);
     let (_, row) = all.iter().find(|(hour, _)| *hour == missing).expect("a row");
     assert!(row.gap.is_some() && row.first.is_some() && !is_gap(row), "{row:?}");
