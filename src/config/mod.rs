@@ -3,6 +3,7 @@
 mod access;
 pub mod auto;
 pub mod cloud;
+pub mod database;
 mod hosts;
 pub mod keys;
 pub mod load;
@@ -15,6 +16,7 @@ pub mod units;
 mod validate;
 mod values;
 
+pub use database::Db;
 pub use plan::Plan;
 pub use raw::Raw;
 pub use secret::Secret;

@@ -9,7 +9,7 @@ use url::Url;
 use super::auto::Bounds;
 use super::cloud::Cloud;
 use super::sweeps::{self, Sweep};
-use super::{Secret, units};
+use super::{Db, Secret, units};
 use crate::api::definition::{Audience, Definition};
 use crate::api::request::{self, Placement};
 use crate::api::template::Values;
@@ -48,8 +48,8 @@ pub struct Plan {
     pub batch_size: usize,
     /// All hand-overs of one callback at most, in bytes.
     pub tick_bytes: usize,
-    /// The state file.
-    pub db: PathBuf,
+    /// Where the state is.
+    pub db: Db,
     /// How long after the host took a record it counts as handed over.
     pub commit_delay: Duration,
     /// How to talk HTTP.
@@ -270,7 +270,7 @@ impl Plan {
             units::show(self.http.timeout),
             self.http.max_page,
             if self.http.tls_verify { "on" } else { "off" },
-            self.db.display(),
+            self.db,
         )
     }
 }

@@ -11,7 +11,7 @@ const QUOTED_MIN: usize = 12;
 const SOUGHT_MIN: usize = 6;
 
 /// A credential or token.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

@@ -10,7 +10,7 @@ use super::auto::Bounds;
 use super::hosts::Hosts;
 use super::plan::{DedupOn, Format, HttpOptions, Login, Plan, Provenance, Schedule, Start, Widen};
 use super::property::{at_least, at_least_a_second, optional, parsed};
-use super::{ConfigError, Raw, Secret, access, keys, sweeps, units, values};
+use super::{ConfigError, Db, Raw, Secret, access, keys, sweeps, units, values};
 use crate::api::catalog;
 use crate::api::definition::Definition;
 use crate::api::request;
@@ -215,13 +215,13 @@ fn health_tag(raw: &Raw) -> Result<Option<String>, ConfigError> {
     Ok(raw.get_or_default("health_tag").filter(|_| on).map(str::to_owned))
 }
 
-fn db(raw: &Raw) -> Result<PathBuf, ConfigError> {
+fn db(raw: &Raw) -> Result<Db, ConfigError> {
     let path = raw.get_or_default("db").unwrap_or_default();
     if path.contains("://") {
         let problem = "a shared database is not supported by this version yet";
         return Err(ConfigError::new("db", problem, "set the path of a file"));
     }
-    Ok(PathBuf::from(path))
+    Ok(Db::File(PathBuf::from(path)))
 }
 
 fn http(raw: &Raw, schemes: &[&str]) -> Result<HttpOptions, ConfigError> {

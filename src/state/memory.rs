@@ -124,6 +124,10 @@ impl State for MemoryState {
         Ok(self.ids.len() as u64)
     }
 
+    fn in_place(&self) -> Result<(), StateError> {
+        self.check()
+    }
+
     fn renew(
         &mut self,
         kept: &Kept,

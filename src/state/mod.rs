@@ -36,6 +36,12 @@ pub trait State: Send {
     /// If the state cannot be written, or is no longer where it was; then nothing of it is.
     fn commit(&mut self, commit: &Commit) -> Result<u64, StateError>;
 
+    /// Whether what is written to is what the next start would find.
+    ///
+    /// # Errors
+    /// If it is not.
+    fn in_place(&self) -> Result<(), StateError>;
+
     /// Begins a new state in place of one that is damaged or gone: with what memory keeps, and with
     /// what can still be read of the old one, as long as `go_on` says so. `error` is what was wrong with it.
     ///
@@ -67,6 +73,15 @@ pub struct Opened<S> {
     pub damage: Option<String>,
     /// What else someone should know.
     pub warning: Option<String>,
+}
+
+impl<S: State + 'static> Opened<S> {
+    /// The same, of whatever kind.
+    pub fn boxed(self) -> Opened<Box<dyn State>> {
+        let Self { state, progress, hash_key, recent, recent_from, damage, warning } = self;
+        let state = Box::new(state);
+        Opened { state, progress, hash_key, recent, recent_from, damage, warning }
+    }
 }
 
 /// A state that has been begun anew.

@@ -229,15 +229,6 @@ fn show_from(
 }
 
 impl SqliteState {
-    /// Whether the file that is written to is the one that the next start would find.
-    ///
-    /// # Errors
-    /// If it is not.
-    pub fn in_place(&self) -> Result<(), StateError> {
-        let here = identity(&self.path);
-        if here.is_some() && here == self.identity { Ok(()) } else { Err(StateError::Moved) }
-    }
-
     /// Opens the file that is to be written to from now on: a new one, unless someone has put one there. Only
     /// for the one whose turn it is.
     fn next_file(&self, error: &StateError, now: Timestamp) -> Result<NextFile, StateError> {
@@ -322,6 +313,11 @@ impl State for SqliteState {
         transaction.commit()?;
         self.ids = ids;
         Ok(ids)
+    }
+
+    fn in_place(&self) -> Result<(), StateError> {
+        let here = identity(&self.path);
+        if here.is_some() && here == self.identity { Ok(()) } else { Err(StateError::Moved) }
     }
 
     fn renew(

@@ -12,13 +12,13 @@ use std::thread::JoinHandle;
 
 use crate::auth;
 use crate::clock::Clock;
-use crate::config::{ConfigError, Plan, load};
+use crate::config::{ConfigError, Db, Plan, load};
 use crate::model::Now;
 use crate::poll::condition::Condition;
 use crate::poll::progress::Beginning;
 use crate::poll::stats::Stats;
 use crate::poll::{Report, engine};
-use crate::state::{Opened, StateError, Trouble, sqlite};
+use crate::state::{Opened, State, StateError, Trouble, sqlite};
 pub use shared::Level;
 use shared::Shared;
 
@@ -187,19 +187,25 @@ fn refusal(plan: &Plan, error: &StateError) -> ConfigError {
 }
 
 fn unopened(plan: &Plan, error: &StateError) -> String {
-    format!("'{}' cannot be opened: {error}", plan.db.display())
+    format!("'{}' cannot be opened: {error}", plan.db)
 }
 
 impl Setup {
     fn open(
         &self,
         go_on: Option<&dyn Fn() -> bool>,
-    ) -> Result<Opened<sqlite::SqliteState>, StateError> {
+    ) -> Result<Opened<Box<dyn State>>, StateError> {
         let now = self.clock.now();
         let schedule = &self.plan.schedule;
         let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
         let from = engine::horizon(schedule, now.wall);
-        sqlite::open(&self.plan.db, &self.plan.source, from, begin, now.wall, go_on)
+        match &self.plan.db {
+            Db::File(path) => {
+                let opened = sqlite::open(path, &self.plan.source, from, begin, now.wall, go_on)?;
+                Ok(opened.boxed())
+            }
+            Db::Shared(_) => unreachable!("validated"),
+        }
     }
 
     fn prepare(&self) -> Result<run::Run, NotReady> {

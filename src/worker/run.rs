@@ -19,7 +19,6 @@ use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
 use crate::poll::{Engine, Reads, Step};
-use crate::state::sqlite::SqliteState;
 use crate::state::{Opened, State, StateError, Trouble};
 
 /// The thread looks around at least this often.
@@ -55,7 +54,7 @@ pub(super) struct Run {
     shared: Arc<Shared>,
     clock: Clock,
     engine: Engine,
-    state: SqliteState,
+    state: Box<dyn State>,
     exchange: Exchange,
     /// A commit that failed, to be tried again.
     unsaved: Option<Commit>,
@@ -76,7 +75,7 @@ pub(super) enum End {
 
 impl Run {
     /// Prepares a run from the state.
-    pub(super) fn new(setup: &Setup, opened: Opened<SqliteState>) -> Result<Self, ConfigError> {
+    pub(super) fn new(setup: &Setup, opened: Opened<Box<dyn State>>) -> Result<Self, ConfigError> {
         let (plan, clock) = (Arc::clone(&setup.plan), setup.clock);
         let now = clock.now();
         let mut dedup = Dedup::new(opened.recent_from).on(plan.dedup_on);

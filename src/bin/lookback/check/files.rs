@@ -29,13 +29,14 @@ pub(crate) fn lint(input: &Input<'_>, plan: &Plan, findings: &mut Vec<Finding>) 
         findings.push(Finding::warning(input.place_of(property), &sentence));
     }
     let place = input.place_of("db");
-    if let Err((problem, mend)) = state(&plan.db) {
+    let Some(db) = plan.db.file() else { return };
+    if let Err((problem, mend)) = state(db) {
         findings.push(Finding::new(Severity::Error, place, problem, mend));
     }
-    if plan.db.is_relative() {
+    if db.is_relative() {
         let problem = format!(
             "db '{}' is relative: where it is depends on the directory that Fluent Bit is started in",
-            plan.db.display()
+            db.display()
         );
         findings.push(Finding::new(Severity::Warning, place, problem, "set an absolute path"));
     }
