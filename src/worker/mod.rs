@@ -113,9 +113,10 @@ impl Worker {
 
     fn lend_within(&self, left: usize) -> Option<(Option<Arc<str>>, Vec<u8>)> {
         let mut handoff = self.shared.handoff();
+        let now = self.shared.now();
         let fits = |len: usize| len <= left || left == self.plan.tick_bytes;
-        handoff.peek().filter(|len| fits(*len))?;
-        handoff.lend()
+        handoff.peek(now).filter(|len| fits(*len))?;
+        handoff.lend(now)
     }
 
     /// Says what became of what was lent.
@@ -191,10 +192,7 @@ fn unopened(plan: &Plan, error: &StateError) -> String {
 }
 
 impl Setup {
-    fn open(
-        &self,
-        go_on: Option<&dyn Fn() -> bool>,
-    ) -> Result<Opened<Box<dyn State>>, StateError> {
+    fn open(&self, go_on: Option<&dyn Fn() -> bool>) -> Result<Opened<Box<dyn State>>, StateError> {
         let now = self.clock.now();
         let schedule = &self.plan.schedule;
         let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
