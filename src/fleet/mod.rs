@@ -14,12 +14,14 @@
 pub mod lease;
 pub mod rank;
 pub mod seat;
+pub mod term;
 
 use std::time::Duration;
 
 pub use lease::{Contact, Lease};
 pub use rank::Candidate;
 pub use seat::{Act, Leader, Row, Seat, Standing};
+pub use term::{Duty, Term};
 
 /// How often leases are renewed and looked at, at least and at most.
 const TICK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
