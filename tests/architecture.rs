@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("poll", &["api", "config", "model"]),
     ("encode", &["json", "model", "poll::report"]),
     ("handoff", &["model", "poll::Mark"]),
-    ("state", &["model", "poll::ledger", "poll::progress"]),
+    ("state", &["clock", "config", "model", "poll::ledger", "poll::progress"]),
     ("auth", &["api", "config", "json", "model", "poll::tokens"]),
     ("http", &["api", "config", "inflate"]),
     (
@@ -29,11 +29,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates that stand behind one module each, so that changing one's mind costs one module.
 const BEHIND: &[(&str, &[&str])] = &[
     ("reqwest", &["http.rs"]),
-    ("rustls", &["http.rs"]),
+    ("rustls", &["http.rs", "state/postgres/tls.rs"]),
     ("rustls_pki_types", &["auth/assertion.rs"]),
-    ("ring", &["auth/assertion.rs", "encode/provenance.rs", "http.rs"]),
+    ("ring", &["auth/assertion.rs", "encode/provenance.rs", "http.rs", "state/postgres/"]),
     ("base64", &["auth/"]),
-    ("tokio", &["http.rs", "worker/"]),
+    ("tokio", &["http.rs", "state/postgres/", "worker/"]),
+    ("tokio_postgres", &["state/postgres/"]),
+    ("hickory_resolver", &["state/postgres/connect.rs"]),
     ("rusqlite", &["state/"]),
     ("rmp", &["encode/"]),
     ("jiff", &["model/time.rs", "model/time_format.rs"]),
