@@ -75,7 +75,8 @@ impl Worker {
             }
             Ok(opened) => Some(Ok(run::Run::new(&setup, opened)?)),
         };
-        let warnings = auth::exposed(&plan).into_iter().chain(plan.http.warning());
+        let warnings = auth::exposed(&plan).into_iter();
+        let warnings = warnings.chain(plan.http.warning()).chain(plan.db.warning());
         warnings.for_each(|warning| shared.log(Level::Warn, warning));
         shared.log(Level::Info, format!("effective configuration: {}", plan.summary()));
         let thread = std::thread::Builder::new()
@@ -191,10 +192,7 @@ fn unopened(plan: &Plan, error: &StateError) -> String {
 }
 
 impl Setup {
-    fn open(
-        &self,
-        go_on: Option<&dyn Fn() -> bool>,
-    ) -> Result<Opened<Box<dyn State>>, StateError> {
+    fn open(&self, go_on: Option<&dyn Fn() -> bool>) -> Result<Opened<Box<dyn State>>, StateError> {
         let now = self.clock.now();
         let schedule = &self.plan.schedule;
         let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
