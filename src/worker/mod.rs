@@ -191,10 +191,7 @@ fn unopened(plan: &Plan, error: &StateError) -> String {
 }
 
 impl Setup {
-    fn open(
-        &self,
-        go_on: Option<&dyn Fn() -> bool>,
-    ) -> Result<Opened<Box<dyn State>>, StateError> {
+    fn open(&self, go_on: Option<&dyn Fn() -> bool>) -> Result<Opened<Box<dyn State>>, StateError> {
         let now = self.clock.now();
         let schedule = &self.plan.schedule;
         let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
