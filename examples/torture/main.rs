@@ -39,6 +39,8 @@ mod receiver;
 #[path = "../shared/relay.rs"]
 mod relay;
 mod run;
+#[path = "../shared/serving.rs"]
+mod serving;
 #[path = "../shared/simulator.rs"]
 mod simulator;
 #[path = "../shared/source.rs"]
@@ -165,7 +167,7 @@ fn set_up(
     dir: &std::path::Path,
 ) -> Result<Run, String> {
     fastrand::seed(seed);
-    let serving = run::serving()?;
+    let serving = serving::start()?;
     let receivers = serving.block_on(Receivers::start()).map_err(text)?;
     let names = namespace.then(|| serving.block_on(nameserver::start(dir))).transpose()?;
     let events = args.events * args.duration.as_secs_f64() * SOURCES.len() as f64;

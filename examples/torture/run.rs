@@ -111,7 +111,7 @@ impl Run {
         pace: u32,
     ) -> Self {
         let log = Log {
-            timeline: Timeline::new(),
+            timeline: Timeline::default(),
             ends: Vec::new(),
             standstills: Standstills::default(),
             injected: BTreeMap::new(),
@@ -475,15 +475,6 @@ fn patch<'f>(active: impl Iterator<Item = &'f Fault>) -> Value {
         }
     }
     patch
-}
-
-/// A runtime in a thread of its own, for what serves.
-pub(crate) fn serving() -> Result<Handle, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no event loop: {error}"))?;
-    let handle = runtime.handle().clone();
-    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-    Ok(handle)
 }
 
 /// Starts a simulator and a relay for each source.
