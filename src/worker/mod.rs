@@ -114,9 +114,10 @@ impl Worker {
 
     fn lend_within(&self, left: usize) -> Option<(Option<Arc<str>>, Vec<u8>)> {
         let mut handoff = self.shared.handoff();
+        let now = self.shared.now();
         let fits = |len: usize| len <= left || left == self.plan.tick_bytes;
-        handoff.peek().filter(|len| fits(*len))?;
-        handoff.lend()
+        handoff.peek(now).filter(|len| fits(*len))?;
+        handoff.lend(now)
     }
 
     /// Says what became of what was lent.
