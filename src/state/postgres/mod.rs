@@ -5,12 +5,14 @@
 //! | [`link`] | one runtime and few connections for all sources of a process |
 //! | [`connect`] | from a configured database to a session that may write |
 //! | [`tls`], [`password`] | who is at the other end, and how to prove who asks |
+//! | [`probe`] | what a database says of itself before it is used |
 //! | [`error`] | the database's errors, without secrets |
 
 mod connect;
 mod error;
 pub mod link;
 mod password;
+pub mod probe;
 mod tls;
 
 pub use error::DatabaseError;
