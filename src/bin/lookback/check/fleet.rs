@@ -205,10 +205,8 @@ impl Looked {
     /// Words and what stands behind them, a line each.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
         let Fleet { database, node, lease } = &self.fleet;
-        let mut lines = vec![
-            ("database  ", format!("{database}, sslmode {}", database.tls)),
-            ("node      ", format!("{node}, lease {}", show(*lease))),
-        ];
+        let own = format!("{node}, lease {}, sslmode {}", show(*lease), database.tls);
+        let mut lines = vec![("node      ", own)];
         match &self.trial {
             Trial::None => {}
             Trial::Failed(problem, mend) => {

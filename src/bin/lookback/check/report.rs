@@ -93,12 +93,8 @@ impl Report {
             out.push('\n');
         }
         for database in &self.databases {
-            let mut lines = database.lines().into_iter();
-            if let Some((word, text)) = lines.next() {
-                let _ = writeln!(out, "{}", word.trim_end());
-                say(&mut out, "", &text);
-            }
-            lines.for_each(|(word, text)| say(&mut out, word, &text));
+            let _ = writeln!(out, "{:<INDENT$}{}", "database", database.fleet.database);
+            database.lines().iter().for_each(|(word, text)| say(&mut out, word, text));
             out.push('\n');
         }
         for input in &self.inputs {
