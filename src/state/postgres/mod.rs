@@ -12,6 +12,7 @@
 //! | [`expire`], [`repair`] | tables that nobody needs, and tables that are missing |
 //! | [`look`] | all of it from outside |
 //! | [`parameter`] | what statements are given |
+//! | [`probe`] | what a database says of itself before it is used |
 //! | [`error`] | the database's errors, without secrets |
 
 mod commit;
@@ -25,6 +26,7 @@ pub mod link;
 pub mod look;
 mod parameter;
 mod password;
+pub mod probe;
 mod repair;
 mod schema;
 mod source;
