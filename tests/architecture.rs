@@ -15,13 +15,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["config", "json", "model", "poll::backoff"]),
     ("poll", &["api", "config", "model"]),
     ("encode", &["json", "model", "poll::report"]),
-    ("handoff", &["model", "poll::Mark"]),
-    ("state", &["model", "poll::ledger", "poll::progress"]),
+    ("fleet", &["model"]),
+    ("handoff", &["fleet", "model", "poll::Mark"]),
+    ("state", &["clock", "config", "fleet", "model", "poll::ledger", "poll::progress"]),
     ("auth", &["api", "config", "json", "model", "poll::tokens"]),
     ("http", &["api", "config", "inflate"]),
     (
         "worker",
-        &["api", "auth", "clock", "config", "encode", "handoff", "http", "model", "poll", "state"],
+        &[
+            "api", "auth", "clock", "config", "encode", "fleet", "handoff", "http", "model",
+            "poll", "state",
+        ],
     ),
     ("host", &["model", "poll::stats", "worker"]),
 ];
@@ -29,11 +33,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates that stand behind one module each, so that changing one's mind costs one module.
 const BEHIND: &[(&str, &[&str])] = &[
     ("reqwest", &["http.rs"]),
-    ("rustls", &["http.rs"]),
+    ("rustls", &["http.rs", "state/postgres/tls.rs"]),
     ("rustls_pki_types", &["auth/assertion.rs"]),
-    ("ring", &["auth/assertion.rs", "encode/provenance.rs", "http.rs"]),
+    ("ring", &["auth/assertion.rs", "encode/provenance.rs", "http.rs", "state/postgres/"]),
     ("base64", &["auth/"]),
-    ("tokio", &["http.rs", "worker/"]),
+    ("tokio", &["http.rs", "state/postgres/", "worker/"]),
+    ("tokio_postgres", &["state/postgres/"]),
+    ("hickory_resolver", &["state/postgres/connect.rs"]),
     ("rusqlite", &["state/"]),
     ("rmp", &["encode/"]),
     ("jiff", &["model/time.rs", "model/time_format.rs"]),

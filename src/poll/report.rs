@@ -93,6 +93,11 @@ fn from_to(range: TimeRange) -> Vec<(&'static str, Field)> {
     vec![("from", text(range.from)), ("to", text(range.to))]
 }
 
+fn own_place(node: &str, epoch: Option<i64>) -> Vec<(&'static str, Field)> {
+    let epoch = epoch.and_then(|epoch| u64::try_from(epoch).ok());
+    vec![("node", text(node)), ("epoch", epoch.map_or(Field::Null, Field::Count))]
+}
+
 fn auth(message: String, status: u16, error: &str) -> Report {
     let fields = vec![("status", Field::Count(status.into())), ("error", text(error))];
     report("auth_failed", Error, message, fields)
@@ -343,6 +348,21 @@ impl Report {
     pub fn state_lost(what: &str) -> Self {
         let message = format!("of the state something was lost: {what}");
         report("state_failed", Error, message, vec![("error", text(what))])
+    }
+
+    /// This node reads the source from now on.
+    pub fn leader(node: &str, epoch: i64) -> Self {
+        let message = format!("node '{node}' reads the source from now on");
+        report("leader", Info, message, own_place(node, Some(epoch)))
+    }
+
+    /// This node does not read the source: `leader` does, if one is known.
+    pub fn standby(node: &str, leader: Option<&str>, epoch: Option<i64>) -> Self {
+        let message = match leader {
+            Some(leader) => format!("node '{node}' stands by: '{leader}' reads the source"),
+            None => format!("node '{node}' stands by: no node is known to read the source"),
+        };
+        report("standby", Info, message, own_place(node, epoch))
     }
 
     /// The state can be read and written again.

@@ -4,6 +4,7 @@ mod hours;
 pub mod lock;
 pub mod look;
 pub mod memory;
+pub mod postgres;
 mod rescue;
 mod schema;
 pub mod sqlite;

@@ -1,6 +1,10 @@
 //! What an error of the state means: whether to wait, to begin a new file, or to ask for another path.
 
+use std::time::Duration;
+
 use rusqlite::ErrorCode;
+
+use super::postgres::DatabaseError;
 
 /// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +45,7 @@ pub enum StateError {
     #[error("there is a log beside it but no -shm")]
     NoIndex,
     /// The host stopped what was under way.
-    #[error("stopped before the new file was complete")]
+    #[error("stopped before it was complete")]
     Stopped,
     /// What is stored cannot be written as text.
     #[error("the progress cannot be stored: {0}")]
@@ -49,6 +53,15 @@ pub enum StateError {
     /// Another instance has the source.
     #[error("another running instance has the source '{0}'")]
     Taken(String),
+    /// The shared database's own word for it, or what became of the connection to it.
+    #[error("{0}")]
+    Database(DatabaseError),
+    /// The shared database did not answer in time.
+    #[error("the database has not answered within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// Another node has the source by now, and what this one wanted to store is not stored.
+    #[error("another node has taken over the source")]
+    Fenced,
 }
 
 /// What an error means.
@@ -67,6 +80,7 @@ impl StateError {
     pub fn trouble(&self) -> Trouble {
         match self {
             Self::Moved => Trouble::Lost,
+            Self::Database(error) if error.is_loss() => Trouble::Lost,
             Self::Sqlite(error) if is_damage(error) => Trouble::Lost,
             // The file is sound, and does not hold what ours do.
             Self::Sqlite(error) if code(error) == Some(ErrorCode::Unknown) => Trouble::Wrong,
@@ -76,7 +90,10 @@ impl StateError {
             | Self::UnderWay
             | Self::NoIndex
             | Self::Stopped
-            | Self::Progress(_) => Trouble::Passing,
+            | Self::Progress(_)
+            | Self::Database(_)
+            | Self::TimedOut(_)
+            | Self::Fenced => Trouble::Passing,
             Self::NoPlace(_)
             | Self::Directory
             | Self::Foreign
@@ -101,7 +118,9 @@ impl StateError {
                 _ => "let the file and its directory be read and written",
             },
             Self::NoIndex => "copy all three; or start the plugin once, if it died here",
-            Self::UnderWay | Self::Stopped => "wait; it is tried again",
+            Self::UnderWay | Self::Stopped | Self::Fenced => "wait; it is tried again",
+            Self::Database(error) => error.mend(),
+            Self::TimedOut(_) => "see that the database runs, and that this machine can reach it",
             Self::Io(_) | Self::Progress(_) => "let the file and its directory be read and written",
             Self::NoPlace(_) | Self::Moved => {
                 "set a path in a directory that exists and is writable"

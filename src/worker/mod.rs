@@ -75,7 +75,8 @@ impl Worker {
             }
             Ok(opened) => Some(Ok(run::Run::new(&setup, opened)?)),
         };
-        let warnings = auth::exposed(&plan).into_iter().chain(plan.http.warning());
+        let warnings = auth::exposed(&plan).into_iter();
+        let warnings = warnings.chain(plan.http.warning()).chain(plan.db.warning());
         warnings.for_each(|warning| shared.log(Level::Warn, warning));
         shared.log(Level::Info, format!("effective configuration: {}", plan.summary()));
         let thread = std::thread::Builder::new()
@@ -113,9 +114,10 @@ impl Worker {
 
     fn lend_within(&self, left: usize) -> Option<(Option<Arc<str>>, Vec<u8>)> {
         let mut handoff = self.shared.handoff();
+        let now = self.shared.now();
         let fits = |len: usize| len <= left || left == self.plan.tick_bytes;
-        handoff.peek().filter(|len| fits(*len))?;
-        handoff.lend()
+        handoff.peek(now).filter(|len| fits(*len))?;
+        handoff.lend(now)
     }
 
     /// Says what became of what was lent.

@@ -23,7 +23,8 @@ pub(crate) fn lint(input: &Input<'_>, plan: &Plan, findings: &mut Vec<Finding>) 
     for error in refused.into_iter().filter_map(Result::err) {
         findings.push(Finding::refusal(input.place_of(&error.property), &error));
     }
-    let exposed = auth::exposed(plan).into_iter().chain(plan.http.warning());
+    let exposed = auth::exposed(plan).into_iter();
+    let exposed = exposed.chain(plan.http.warning()).chain(plan.db.warning());
     for sentence in exposed {
         let property = sentence.split('\'').nth(1).unwrap_or_default();
         findings.push(Finding::warning(input.place_of(property), &sentence));

@@ -36,11 +36,7 @@ pub(crate) fn lint(input: &Input<'_>, findings: &mut Vec<Finding>) {
 fn unknown(input: &Input<'_>, findings: &mut Vec<Finding>) {
     let own = input.parameters.iter().flatten().map(String::as_str);
     let table = keys::KEYS.iter().map(|key| key.name);
-    let all: Vec<&str> = table
-        .chain(keys::PLANNED.iter().copied())
-        .chain(HOSTS.iter().copied())
-        .chain(own)
-        .collect();
+    let all: Vec<&str> = table.chain(HOSTS.iter().copied()).chain(own).collect();
     for Property { key, place, .. } in &input.section.properties {
         if all.iter().any(|name| name.eq_ignore_ascii_case(key)) {
             continue;

@@ -102,7 +102,7 @@ fn what_is_wrong_is_found_with_its_line_and_the_mend() {
     for (from, to, severity, line, problem, mend) in [
         (input, with("intervall: 5m").as_str(), Error, 14, "'intervall'", "write 'interval'"),
         (input, &with("xyzzy: 1"), Error, 14, "'xyzzy'", "remove it"),
-        (input, &with("node: here"), Error, 14, "'node'", "remove it"),
+        (input, &with("node: here"), Error, 14, "db is a file", "remove it, or set db"),
         (input, &with("dedup_on: bytes"), Error, 14, "found 'bytes'", "expected id or content"),
         (input, &with("tenant: other"), Error, 14, "set before", "remove one"),
         (input, &with("window: 2m"), Error, 14, "not longer than interval", "raise window"),
