@@ -40,7 +40,8 @@ pub(crate) fn takeovers(
 ) -> Vec<Takeover> {
     let limit = args.lease + args.interval + args.patience;
     let mut nobody = log.busy.clone();
-    log.away.iter().for_each(|(from, to)| nobody.add(*from, *to));
+    // When the database is back, all whose leases are over get half a lease to renew them.
+    log.away.iter().for_each(|(from, to)| nobody.add(*from, *to + args.lease / 2));
     let left = log.troubles.iter().filter(|it| it.what == What::Left);
     let left = left.map(|it| Loss { node: it.node, what: it.what, from: it.from, to: it.to });
     let all: Vec<Loss> = losses.all.iter().copied().chain(left).collect();
