@@ -75,7 +75,8 @@ impl Worker {
             }
             Ok(opened) => Some(Ok(run::Run::new(&setup, opened)?)),
         };
-        let warnings = auth::exposed(&plan).into_iter().chain(plan.http.warning());
+        let warnings = auth::exposed(&plan).into_iter();
+        let warnings = warnings.chain(plan.http.warning()).chain(plan.db.warning());
         warnings.for_each(|warning| shared.log(Level::Warn, warning));
         shared.log(Level::Info, format!("effective configuration: {}", plan.summary()));
         let thread = std::thread::Builder::new()
