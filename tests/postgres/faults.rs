@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use in_lookback::config::database::Host;
 use in_lookback::model::Version;
+use in_lookback::state::postgres::Link;
 use in_lookback::state::{State, StateError, Trouble};
 
 use crate::bench::{Bench, commit, day, key, link, opened, run, take};
@@ -22,7 +23,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn a_connection_that_is_cut_in_a_commit_leaves_all_of_it_or_nothing_and_it_counts_once() {
     let bench = Bench::new("cut");
     let relay = Relay::before(bench.server.port());
-    let link = link(&bench.through(relay.port));
+    let (link, direct) = (link(&bench.through(relay.port)), bench.link());
     let held = take(&link, "a", 1);
     let mut state = opened(&link, held).state;
     let keys = |nth: u128| -> Vec<Version> {
@@ -45,30 +46,30 @@ fn a_connection_that_is_cut_in_a_commit_leaves_all_of_it_or_nothing_and_it_count
             assert_eq!(error.trouble(), Trouble::Passing, "{error}");
             cut += 1;
             relay.cut_after(u64::MAX, u64::MAX);
-            let before = stored(&bench);
+            let before = stored(&direct);
             let whole = [3 * nth as u64, 3 * (nth as u64 + 1)];
             assert!(whole.map(|all| [all; 3]).contains(&before), "{before:?}, not {whole:?}");
             came_through += u32::from(before == [whole[1]; 3]);
             state.commit(&commit).unwrap();
         }
-        assert_eq!(stored(&bench), [3 * (nth as u64 + 1); 3], "cut after {to}, {back}");
+        assert_eq!(stored(&direct), [3 * (nth as u64 + 1); 3], "cut after {to}, {back}");
     }
     assert!(cut > 20 && came_through > 0, "{cut} cut, {came_through} came through");
 }
 
 /// How many ids there are, and are said to be; and how many records were counted.
-fn stored(bench: &Bench) -> [u64; 3] {
+fn stored(direct: &Link) -> [u64; 3] {
     let tables = [0, -1, -2].map(|days| {
         let date = day(days).start().to_string();
         format!("(SELECT count(*) FROM lookback_ids_{})", date[..10].replace('-', ""))
     });
     let query = format!(
-        "SELECT {}, (SELECT sum(ids) FROM lookback_days), (SELECT sum(records) FROM lookback_hours)",
+        "SELECT {}, (SELECT sum(ids)::bigint FROM lookback_days),
+            (SELECT sum(records)::bigint FROM lookback_hours)",
         tables.join(" + ")
     );
-    let row = bench.psql(&query);
-    let numbers: Vec<u64> = row.split('|').map(|number| number.parse().unwrap()).collect();
-    numbers.try_into().unwrap()
+    let row = run(direct, async |client| Ok(client.query_one(&query, &[]).await?)).unwrap();
+    [0, 1, 2].map(|at| row.get::<_, i64>(at) as u64)
 }
 
 #[test]
