@@ -144,7 +144,7 @@ fn find_or_begin(
 }
 
 /// A stored progress, if it can be right; else what is left of it, and what is wrong.
-fn sound(progress: &str) -> Result<Progress, Box<(Loss, String)>> {
+pub(super) fn sound(progress: &str) -> Result<Progress, Box<(Loss, String)>> {
     let problem = |problem: &str| {
         format!("the stored progress is damaged: {problem}; as much is read again as sweeps reach")
     };

@@ -14,6 +14,7 @@ use tokio_postgres::Client;
 
 use super::connect::{Session, connect};
 use super::error::DatabaseError;
+use super::schema;
 use crate::clock::Clock;
 use crate::config::database::Database;
 use crate::state::StateError;
@@ -166,7 +167,12 @@ impl Pool {
         let session = self.take_idle();
         let mut session = match session {
             Some(session) => session,
-            None => connect(&self.database, Some(self.lease)).await?,
+            None => {
+                let mut session = connect(&self.database, Some(self.lease)).await?;
+                let made = schema::ensure(&mut session.client).await;
+                made.map_err(|error| session.unquoted(error))?;
+                session
+            }
         };
         match work(&mut session.client).await {
             Ok(done) => {

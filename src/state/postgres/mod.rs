@@ -6,14 +6,32 @@
 //! | [`connect`] | from a configured database to a session that may write |
 //! | [`tls`], [`password`] | who is at the other end, and how to prove who asks |
 //! | [`probe`] | what a database says of itself before it is used |
+//! | [`schema`] | the tables and their versions |
+//! | [`source`] | the state of one source that this node holds |
+//! | [`commit`] | all or nothing, and behind the fence |
+//! | [`days`], [`ids`], [`hours`] | in which table an id is; the rows of ids and of the ledger |
+//! | [`expire`], [`repair`] | tables that nobody needs, and tables that are missing |
+//! | [`look`] | all of it from outside |
+//! | [`parameter`] | what statements are given |
 //! | [`error`] | the database's errors, without secrets |
 
+mod commit;
 mod connect;
+mod days;
 mod error;
+mod expire;
+mod hours;
+mod ids;
 pub mod link;
+pub mod look;
+mod parameter;
 mod password;
 pub mod probe;
+mod repair;
+mod schema;
+mod source;
 mod tls;
 
 pub use error::DatabaseError;
 pub use link::{Link, Pool};
+pub use source::{Held, PostgresState, Stop, open, source_id};
