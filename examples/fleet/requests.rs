@@ -32,8 +32,9 @@ impl Requests {
         nodes.filter(|(_, nodes): &(_, BTreeSet<usize>)| !nodes.is_empty()).collect()
     }
 
-    pub(crate) fn of(&self, source: usize) -> Vec<Request> {
+    /// All of them, of so many sources.
+    pub(crate) fn all(&self, sources: usize) -> Vec<Vec<Request>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&source).cloned().unwrap_or_default()
+        (0..sources).map(|source| all.get(&source).cloned().unwrap_or_default()).collect()
     }
 }

@@ -338,10 +338,15 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until all nodes are up, and each source is asked for by one of them, and each of them asks for one at least.
+    /// Waits until all nodes are up, and each source is asked for by one of them, and each of them asks for one at least;
+    /// and that for a while.
     fn wait_for_calm(&mut self, when: &str) -> Result<(), String> {
         let deadline = now() + LOST + self.args.patience;
-        while !self.is_calm() {
+        let mut calm_since = now();
+        while now() < calm_since + self.settled() {
+            if !self.is_calm() {
+                calm_since = now();
+            }
             if now() > deadline {
                 let nodes = self.requests.nodes_since(now().saturating_sub(self.settled()));
                 return Err(format!(
@@ -356,7 +361,7 @@ impl Run {
         Ok(())
     }
 
-    /// How long nothing must have changed.
+    /// Who asks for a source has asked within this time.
     fn settled(&self) -> Duration {
         self.args.interval * 3 + Duration::from_secs(1)
     }

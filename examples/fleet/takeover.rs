@@ -6,7 +6,7 @@ use super::args::Args;
 use super::books::Leader;
 use super::clock::{Moment, Standstills};
 use super::losses::{GRAIN, Loss, Losses};
-use super::requests::{Request, Requests};
+use super::requests::Request;
 use super::run::{Log, What};
 
 /// A source whose node lost it or left, and when another asked for it.
@@ -34,21 +34,21 @@ pub(crate) struct Overlap {
 /// Every takeover after a loss; and after every clean end.
 pub(crate) fn takeovers(
     args: &Args,
-    requests: &Requests,
+    requests: &[Vec<Request>],
     log: &Log,
     losses: &Losses,
 ) -> Vec<Takeover> {
     let limit = args.lease + args.interval + args.patience;
     let mut nobody = log.busy.clone();
-    log.away.iter().for_each(|(from, to)| nobody.add(*from, *to));
+    // When the database is back, all whose leases are over get half a lease to renew them.
+    log.away.iter().for_each(|(from, to)| nobody.add(*from, *to + args.lease / 2));
     let left = log.troubles.iter().filter(|it| it.what == What::Left);
     let left = left.map(|it| Loss { node: it.node, what: it.what, from: it.from, to: it.to });
     let all: Vec<Loss> = losses.all.iter().copied().chain(left).collect();
     let mut takeovers = Vec::new();
-    for source in 0..args.sources as usize {
-        let requests = requests.of(source);
+    for (source, requests) in requests.iter().enumerate() {
         for loss in &all {
-            if !led(&requests, loss, args.interval) {
+            if !led(requests, loss, args.interval) {
                 continue;
             }
             let takes = |request: &&Request| {
@@ -84,14 +84,13 @@ fn led(requests: &[Request], loss: &Loss, interval: Duration) -> bool {
 }
 
 /// Every time that a node still asked for a source though another had begun to, and it had not taken it anew.
-pub(crate) fn overlaps(args: &Args, requests: &Requests, leaders: &[Leader]) -> Vec<Overlap> {
+pub(crate) fn overlaps(args: &Args, requests: &[Vec<Request>], leaders: &[Leader]) -> Vec<Overlap> {
     let mut overlaps = Vec::new();
-    for source in 0..args.sources as usize {
-        let requests = requests.of(source);
+    for (source, requests) in requests.iter().enumerate() {
         // Since when each node's successor has been asking.
         let mut followed: Vec<Option<Moment>> = vec![None; args.nodes as usize];
         let mut current: Option<usize> = None;
-        for Request { at, node } in requests {
+        for &Request { at, node } in requests {
             let Some(before) = current.filter(|before| *before != node) else {
                 current = Some(node);
                 continue;
@@ -118,13 +117,12 @@ pub(crate) fn overlaps(args: &Args, requests: &Requests, leaders: &[Leader]) -> 
 /// How many sources each node read, least, on average and most, at moments when all nodes had been there for three leases.
 pub(crate) fn shares(
     args: &Args,
-    requests: &Requests,
+    requests: &[Vec<Request>],
     log: &Log,
     losses: &Losses,
     (began, ended): (Moment, Moment),
 ) -> Vec<Option<(usize, f64, usize)>> {
     let nodes = args.nodes as usize;
-    let all: Vec<Vec<Request>> = (0..args.sources as usize).map(|it| requests.of(it)).collect();
     let mut counts: Vec<Vec<usize>> = vec![Vec::new(); nodes];
     let mut nobody = Standstills::default();
     log.away.iter().for_each(|(from, to)| nobody.add(*from, *to));
@@ -135,7 +133,7 @@ pub(crate) fn shares(
             && (0..nodes).all(|node| losses.is_sound(log, node, from, at));
         if settled {
             let mut now = vec![0; nodes];
-            for requests in &all {
+            for requests in requests {
                 let until = requests.partition_point(|request| request.at <= at);
                 if let Some(last) = requests[..until].last() {
                     now[last.node] += 1;
@@ -150,4 +148,68 @@ pub(crate) fn shares(
         Some((min, counts.iter().sum::<usize>() as f64 / counts.len() as f64, max))
     };
     counts.into_iter().map(summary).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::run::Trouble;
+    use super::*;
+
+    fn second(at: u64) -> Duration {
+        Duration::from_secs(at)
+    }
+
+    fn args() -> Args {
+        Args::parse_from("fleet --nodes 2 --sources 1 --lease 10s --interval 3s".split(' '))
+    }
+
+    /// One source's requests: who asked when.
+    fn requests(all: &[(usize, u64)]) -> Vec<Vec<Request>> {
+        vec![all.iter().map(|(node, at)| Request { at: second(*at), node: *node }).collect()]
+    }
+
+    fn taken(what: What, to: u64, asked: &[(usize, u64)]) -> Vec<(Option<u64>, bool)> {
+        let trouble = Trouble { node: 0, what, from: second(100), to: second(to) };
+        let log = Log { troubles: vec![trouble], ..Log::default() };
+        let losses = Losses::new(&log, 2, second(10), second(5), Duration::ZERO);
+        let all = takeovers(&args(), &requests(asked), &log, &losses);
+        all.iter().map(|it| (it.took.map(|took| took.as_secs()), it.is_judged)).collect()
+    }
+
+    #[test]
+    fn a_takeover_is_the_first_request_of_another_or_of_who_was_started_again() {
+        let cases = [
+            (What::Killed, 130, &[(0, 98), (1, 110), (1, 113)][..], &[(Some(10), true)][..]),
+            (What::Killed, 105, &[(0, 98), (0, 111)], &[(Some(11), true)]),
+            (What::Killed, 130, &[(1, 98), (1, 101)], &[]),
+            (What::Killed, 130, &[(0, 98)], &[(None, true)]),
+            (What::Frozen, 130, &[(0, 98), (0, 101), (1, 112)], &[(Some(12), true)]),
+            (What::Frozen, 104, &[(0, 98), (0, 105)], &[]),
+            (What::Left, 130, &[(0, 98), (1, 101)], &[(Some(1), true)]),
+        ];
+        for (what, to, asked, expected) in cases {
+            assert_eq!(taken(what, to, asked), expected, "{what:?} {asked:?}");
+        }
+    }
+
+    #[test]
+    fn two_nodes_overlap_until_the_first_takes_the_source_anew() {
+        let lasted = |asked, taken: &[(usize, u64)]| {
+            let leader = |(node, at): &(usize, u64)| Leader {
+                at: second(*at),
+                source: 0,
+                node: *node,
+                epoch: *at,
+            };
+            let leaders: Vec<Leader> = taken.iter().map(leader).collect();
+            let all = overlaps(&args(), &requests(asked), &leaders);
+            all.iter().map(|it| it.lasted.as_secs()).collect::<Vec<_>>()
+        };
+        let asked = [(0, 10), (1, 20), (0, 23), (1, 24), (0, 40), (0, 43)];
+        assert_eq!(lasted(&asked, &[(0, 9), (1, 20), (0, 40)]), [3]);
+        assert_eq!(lasted(&asked, &[(0, 9), (1, 20)]), [3, 20, 23]);
+        assert!(lasted(&[(0, 10), (1, 20), (1, 23)], &[(0, 9), (1, 20)]).is_empty());
+    }
 }

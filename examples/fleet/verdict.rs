@@ -8,6 +8,7 @@ use super::books::{Arrivals, Key, Leader, Times};
 use super::clock::{Moment, now};
 use super::host::GRACE;
 use super::losses::Losses;
+use super::requests::Request;
 use super::run::{Run, What};
 use super::simulator::Event;
 use super::source::SOURCES;
@@ -38,14 +39,15 @@ pub(crate) fn judge(run: &Run, journal: Option<&Times>) -> Verdict {
     let arrivals = run.books.lock();
     let (args, log) = (&run.args, &run.log);
     let losses = Losses::new(log, run.nodes.len(), args.lease, args.commit_delay, args.patience);
+    let requests = run.requests.all(args.sources as usize);
     let mut verdict = Verdict { failures: log.failures.clone(), ..Verdict::default() };
     let handed = journal.unwrap_or(&arrivals.records);
     judge_lost(run, &arrivals, handed, journal.is_some(), &mut verdict);
     judge_doubled(run, &arrivals, handed, &losses, &mut verdict);
-    judge_takeovers(run, &losses, &mut verdict);
-    judge_overlaps(run, &arrivals, &mut verdict);
+    judge_takeovers(run, &requests, &losses, &mut verdict);
+    judge_overlaps(run, &requests, &arrivals, &mut verdict);
     judge_epochs(run, &arrivals, &mut verdict);
-    let _ = writeln!(verdict.text, "{}", shares(run, &losses));
+    let _ = writeln!(verdict.text, "{}", shares(run, &requests, &losses));
     judge_health(run, &arrivals, &mut verdict);
     judge_shutdowns(run, &mut verdict);
     let memory: Vec<String> = run
@@ -150,10 +152,10 @@ fn judge_doubled(
     fail(run, handed, "came twice, and no lost lease explains it", &unexplained, verdict);
 }
 
-fn judge_takeovers(run: &Run, losses: &Losses, verdict: &mut Verdict) {
+fn judge_takeovers(run: &Run, requests: &[Vec<Request>], losses: &Losses, verdict: &mut Verdict) {
     let args = &run.args;
     let limit = args.lease + args.interval + args.patience;
-    let all = takeover::takeovers(args, &run.requests, &run.log, losses);
+    let all = takeover::takeovers(args, requests, &run.log, losses);
     let (clean, lost): (Vec<Takeover>, Vec<Takeover>) =
         all.into_iter().partition(|it| it.what == What::Left);
     for (name, some) in [("taken after a loss", &lost), ("taken after a leave", &clean)] {
@@ -192,8 +194,13 @@ fn takeover_story(run: &Run, takeover: &Takeover) -> String {
     )
 }
 
-fn judge_overlaps(run: &Run, arrivals: &Arrivals, verdict: &mut Verdict) {
-    let all = takeover::overlaps(&run.args, &run.requests, &arrivals.leaders);
+fn judge_overlaps(
+    run: &Run,
+    requests: &[Vec<Request>],
+    arrivals: &Arrivals,
+    verdict: &mut Verdict,
+) {
+    let all = takeover::overlaps(&run.args, requests, &arrivals.leaders);
     let longest = all.iter().map(|overlap| overlap.lasted).max().unwrap_or_default();
     let _ = writeln!(
         verdict.text,
@@ -238,9 +245,9 @@ fn judge_epochs(run: &Run, arrivals: &Arrivals, verdict: &mut Verdict) {
     tell(format!("{} epochs were given twice", stories.len()), &stories, verdict);
 }
 
-fn shares(run: &Run, losses: &Losses) -> String {
+fn shares(run: &Run, requests: &[Vec<Request>], losses: &Losses) -> String {
     let span = (run.log.timeline.began, now());
-    let shares = takeover::shares(&run.args, &run.requests, &run.log, losses, span);
+    let shares = takeover::shares(&run.args, requests, &run.log, losses, span);
     let each = run.nodes.iter().zip(shares).map(|(node, share)| match share {
         Some((min, mean, max)) => format!("{} {min} to {max}, {mean:.1} on average", node.name),
         None => format!("{} never at rest", node.name),

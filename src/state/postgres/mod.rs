@@ -5,7 +5,6 @@
 //! | [`link`] | one runtime and few connections for all sources of a process |
 //! | [`connect`] | from a configured database to a session that may write |
 //! | [`tls`], [`password`] | who is at the other end, and how to prove who asks |
-//! | [`probe`] | what a database says of itself before it is used |
 //! | [`schema`] | the tables and their versions |
 //! | [`source`] | the state of one source that this node holds |
 //! | [`commit`] | all or nothing, and behind the fence |
@@ -13,6 +12,7 @@
 //! | [`expire`], [`repair`] | tables that nobody needs, and tables that are missing |
 //! | [`look`] | all of it from outside |
 //! | [`parameter`] | what statements are given |
+//! | [`probe`] | what a database says of itself before it is used |
 //! | [`error`] | the database's errors, without secrets |
 
 mod commit;
