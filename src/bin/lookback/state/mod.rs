@@ -12,6 +12,7 @@ mod place;
 mod text;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -40,8 +41,8 @@ Exit codes:
 pub(crate) struct StateArgs {
     /// The state, as `db` names it: a file, or the URL of a database. Its password is better not written here, where others see
     /// it: PGPASSWORD, `?password_file=` or `?passfile=` hold it
-    #[arg(value_parser = Place::parse)]
-    db: Place,
+    // Not parsed here: what is wrong would be quoted, password and all.
+    db: PathBuf,
 
     /// Hour by hour, what of this source was read
     #[arg(long, value_name = "SOURCE")]
@@ -94,7 +95,8 @@ fn show(args: &StateArgs) -> Result<(String, u8), String> {
     {
         return Err(format!("--from ({}) must be before --to ({})", time(from), time(to)));
     }
-    let Found { sources, leaders } = args.db.look(args.coverage.as_deref())?;
+    let place = Place::parse(&args.db)?;
+    let Found { sources, leaders } = place.look(args.coverage.as_deref())?;
     let Some(name) = &args.coverage else {
         let text = match args.json {
             true => format!("{:#}\n", json::sources(&sources, leaders.as_ref(), now)),
@@ -102,12 +104,12 @@ fn show(args: &StateArgs) -> Result<(String, u8), String> {
         };
         return Ok((text, 0));
     };
-    let source = find(&sources, name).map_err(|error| format!("{}: {error}", args.db))?;
+    let source = find(&sources, name).map_err(|error| format!("{place}: {error}"))?;
     if leaders.is_some() && source.progress.is_none() {
-        return Err(format!("{}: {name}: {}", args.db, text::NEVER));
+        return Err(format!("{place}: {name}: {}", text::NEVER));
     }
     let coverage = coverage::judge(source, (from, to), now)
-        .map_err(|problem| format!("{}: {name}: {problem}", args.db))?;
+        .map_err(|problem| format!("{place}: {name}: {problem}"))?;
     let text = match args.json {
         true => format!("{:#}\n", json::coverage(name, &coverage)),
         false => text::coverage(&coverage, wants_colour()),

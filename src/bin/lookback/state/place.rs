@@ -32,13 +32,14 @@ pub(crate) struct Found {
 
 impl Place {
     /// As `db` names it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        match Db::is_shared(text) {
-            false => Ok(Self::File(PathBuf::from(text))),
-            true => Database::parse(text)
-                .map(|database| Self::Shared(Box::new(database)))
-                .map_err(|error| format!("it {}; {}", error.problem, error.mend)),
-        }
+    pub(crate) fn parse(db: &Path) -> Result<Self, String> {
+        let Some(url) = db.to_str().filter(|text| Db::is_shared(text)) else {
+            return Ok(Self::File(db.to_owned()));
+        };
+        let database = Database::parse(url);
+        let database = database
+            .map_err(|error| format!("the database's URL {}; {}", error.problem, error.mend))?;
+        Ok(Self::Shared(Box::new(database)))
     }
 
     /// All of it but for the ids; of a database the ledger of the source `of` alone, hour by hour.
