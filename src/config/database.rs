@@ -127,7 +127,7 @@ impl Db {
     }
 
     /// Whether a `db` names a database, right or wrong. Then it may hold a password, and is not to be shown.
-    pub(super) fn is_shared(db: &str) -> bool {
+    pub fn is_shared(db: &str) -> bool {
         database_url::is_meant(db)
     }
 

@@ -50,7 +50,7 @@ impl Server {
             .arg(&password)
             .arg(&data)
             .output()
-            .unwrap();
+            .unwrap_or_else(|error| panic!("initdb: {error}; install Debian's package postgresql"));
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let all = [&["max_connections = 200", "shared_buffers = 64MB"], settings].concat();
@@ -97,9 +97,14 @@ impl Server {
     /// # Errors
     /// What it says if it fails.
     pub(crate) fn psql(&self, sql: &str) -> Result<String, String> {
+        self.psql_in("postgres", sql)
+    }
+
+    /// The same in another database than the server's first.
+    pub(crate) fn psql_in(&self, database: &str, sql: &str) -> Result<String, String> {
         let output = Command::new(binary("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"])
-            .args(["-p", &self.port.to_string(), "-U", USER, "-d", "postgres", "-c", sql])
+            .args(["-p", &self.port.to_string(), "-U", USER, "-d", database, "-c", sql])
             .env("PGPASSWORD", PASSWORD)
             .env("PGCONNECT_TIMEOUT", "5")
             .stdin(Stdio::null())

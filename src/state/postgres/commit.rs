@@ -61,6 +61,10 @@ impl<'c> Job<'c> {
         let new = self.keys.iter().map(|(day, _)| *day).filter(is_new);
         let new: Vec<String> =
             new.map(|day| days::table(day, days.place(day, self.now).apart)).collect();
+        if !new.is_empty() {
+            // Who has lost the source need not make tables.
+            fence(&schema::begin(client).await?, held).await?;
+        }
         let mut attempt = 1;
         loop {
             for table in &new {

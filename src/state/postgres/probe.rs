@@ -40,8 +40,8 @@ pub fn probe(database: &Database, limit: Duration) -> Result<Probe, StateError> 
 }
 
 async fn ask(client: &Client) -> Result<Probe, StateError> {
-    let row = client
-        .query_one(
+    let rows = client
+        .query_typed(
             "SELECT current_setting('server_version_num')::int, version(), current_schema()::text,
                 coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
                 to_regclass('lookback_meta') IS NOT NULL,
@@ -49,15 +49,18 @@ async fn ask(client: &Client) -> Result<Probe, StateError> {
             &[],
         )
         .await?;
+    let row = rows.first().ok_or(StateError::Foreign)?;
     let micros: i64 = row.get(5);
     // What only resembles PostgreSQL may not have these.
     let connections = client
-        .query_one(
+        .query_typed(
             "SELECT count(*), current_setting('max_connections')::bigint
             FROM pg_stat_activity WHERE backend_type = 'client backend'",
             &[],
         )
         .await;
+    let connections =
+        connections.ok().and_then(|rows| Some((rows.first()?.get(0), rows.first()?.get(1))));
     Ok(Probe {
         version: row.get(0),
         product: row.get(1),
@@ -65,6 +68,6 @@ async fn ask(client: &Client) -> Result<Probe, StateError> {
         may_create: row.get(3),
         has_tables: row.get(4),
         clock: Timestamp::from_nanos(micros.saturating_mul(1_000)),
-        connections: connections.ok().map(|row| (row.get(0), row.get(1))),
+        connections,
     })
 }
