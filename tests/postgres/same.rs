@@ -8,7 +8,7 @@ use in_lookback::model::{Bucket, EventKey, Known, TimeRange, Timestamp, Version}
 use in_lookback::poll::ledger::{Covered, Hour, Ledger, Read};
 use in_lookback::poll::progress::{Commit, Mark};
 use in_lookback::state::postgres::look::look;
-use in_lookback::state::{State, look as file, sqlite};
+use in_lookback::state::{State, StateError, look as file, sqlite};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -110,9 +110,13 @@ fn the_database_answers_as_a_file_does() {
         let (dir, name) = (tempfile::tempdir().unwrap(), format!("source {}", case.get()));
         let path = dir.path().join("x.db");
         let held = take(&link, &name, 1);
-        let open_file = |from| {
+        let open_file = |from| loop {
             let now = Clock::start().now().wall;
-            sqlite::open(&path, &name, from, begin, now, None).unwrap()
+            match sqlite::open(&path, &name, from, begin, now, None) {
+                // Another test starts a program: for a moment the new process has our files, locks included.
+                Err(StateError::Taken(_)) => std::thread::yield_now(),
+                opened => break opened.unwrap(),
+            }
         };
         let mut one = open_file(Bucket(i64::MIN)).state;
         let mut other = opened(&link, held).state;

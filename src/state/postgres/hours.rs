@@ -4,7 +4,7 @@ use tokio_postgres::{Row, Transaction};
 
 use super::parameter::{number, numbers, texts};
 use crate::model::Timestamp;
-use crate::poll::ledger::{Counts, Hour, Ledger, Read};
+use crate::poll::ledger::{self, Counts, Hour, Ledger, Read};
 use crate::state::StateError;
 use crate::state::look::HourRow;
 
@@ -70,8 +70,8 @@ pub(super) async fn add(
         let columns = Columns::of(ledger);
         let mut parameters = vec![source.clone()];
         parameters.extend(columns.numbers.iter().map(numbers));
-        for (at, by) in &columns.reads {
-            parameters.extend([numbers(at), texts(by)]);
+        for reads in &columns.reads {
+            parameters.extend([numbers(&reads.at), texts(&reads.by)]);
         }
         parameters.push(numbers(&columns.gaps));
         transaction.execute_typed(ADD, &parameters).await?;
@@ -90,8 +90,14 @@ struct Columns {
     /// Hour, records, duplicates, late ones.
     numbers: [Vec<i64>; 4],
     /// The first read and the last one: when, and by what.
-    reads: [(Vec<Option<i64>>, Vec<Option<&'static str>>); 2],
+    reads: [Reads; 2],
     gaps: Vec<Option<i64>>,
+}
+
+/// When hours were read, and by what.
+struct Reads {
+    at: Vec<Option<i64>>,
+    by: Vec<Option<&'static str>>,
 }
 
 impl Columns {
@@ -101,9 +107,10 @@ impl Columns {
             let stored = |count| i64::try_from(count).unwrap_or(i64::MAX);
             rows.iter().map(|(_, row)| stored(of(&row.counts))).collect()
         };
-        let reads = |reads: Vec<Option<Read>>| {
-            let by = reads.iter().map(|read| read.map(|read| read.by)).collect();
-            (reads.into_iter().map(|read| read.map(|read| read.at.as_secs())).collect(), by)
+        let reads = |of: fn(&ledger::Row) -> Option<Read>| {
+            let reads = || rows.iter().map(|(_, row)| of(row));
+            let at = reads().map(|read| read.map(|read| read.at.as_secs())).collect();
+            Reads { at, by: reads().map(|read| read.map(|read| read.by)).collect() }
         };
         Self {
             numbers: [
@@ -112,10 +119,7 @@ impl Columns {
                 number(|counts| counts.duplicates),
                 number(|counts| counts.late),
             ],
-            reads: [
-                reads(rows.iter().map(|(_, row)| row.first).collect()),
-                reads(rows.iter().map(|(_, row)| row.last).collect()),
-            ],
+            reads: [reads(|row| row.first), reads(|row| row.last)],
             gaps: rows.iter().map(|(_, row)| row.gap.map(Timestamp::as_secs)).collect(),
         }
     }
