@@ -40,6 +40,11 @@ impl Term {
         self.epoch
     }
 
+    /// Whether it is to finish.
+    pub fn finishes(&self) -> bool {
+        self.finish_by.is_some()
+    }
+
     /// What to do now. `owes` says whether the host has records that are not committed.
     pub fn duty(&mut self, seat: &mut Seat, owes: bool, now: Now) -> Duty {
         seat.heard(now.mono);
@@ -51,7 +56,11 @@ impl Term {
             self.finish_by = None;
             return Duty::Read(lease);
         }
-        let finish_by = *self.finish_by.get_or_insert(now.mono + self.grace);
+        let Some(finish_by) = self.finish_by else {
+            // From now on nothing is handed over: only then what is owed can be told for good.
+            self.finish_by = Some(now.mono + self.grace);
+            return Duty::Finish;
+        };
         if !owes {
             seat.leaves(self.epoch);
             return Duty::Over;
@@ -88,7 +97,8 @@ mod tests {
         let (mut seat, mut term, lease) = leading();
         assert_eq!(term.duty(&mut seat, true, at(2)), Duty::Read(lease));
         seat.recall(SECOND * 2);
-        assert_eq!(term.duty(&mut seat, true, at(3)), Duty::Finish);
+        assert_eq!(term.duty(&mut seat, false, at(3)), Duty::Finish, "the host may just take one");
+        assert_eq!(term.duty(&mut seat, true, at(4)), Duty::Finish);
         assert_eq!(term.duty(&mut seat, false, at(8)), Duty::Over);
         assert_eq!(seat.standing(), Standing::Leaves { epoch: 5 });
     }

@@ -93,9 +93,8 @@ fn from_to(range: TimeRange) -> Vec<(&'static str, Field)> {
     vec![("from", text(range.from)), ("to", text(range.to))]
 }
 
-fn own_place(node: &str, epoch: Option<i64>) -> Vec<(&'static str, Field)> {
-    let epoch = epoch.and_then(|epoch| u64::try_from(epoch).ok());
-    vec![("node", text(node)), ("epoch", epoch.map_or(Field::Null, Field::Count))]
+fn own_place(node: &str, epoch: i64) -> Vec<(&'static str, Field)> {
+    vec![("node", text(node)), ("epoch", Field::Count(u64::try_from(epoch).unwrap_or_default()))]
 }
 
 fn auth(message: String, status: u16, error: &str) -> Report {
@@ -353,15 +352,12 @@ impl Report {
     /// This node reads the source from now on.
     pub fn leader(node: &str, epoch: i64) -> Self {
         let message = format!("node '{node}' reads the source from now on");
-        report("leader", Info, message, own_place(node, Some(epoch)))
+        report("leader", Info, message, own_place(node, epoch))
     }
 
-    /// This node does not read the source: `leader` does, if one is known.
-    pub fn standby(node: &str, leader: Option<&str>, epoch: Option<i64>) -> Self {
-        let message = match leader {
-            Some(leader) => format!("node '{node}' stands by: '{leader}' reads the source"),
-            None => format!("node '{node}' stands by: no node is known to read the source"),
-        };
+    /// This node does not read the source: `leader` does, or did until just now.
+    pub fn standby(node: &str, leader: &str, epoch: i64) -> Self {
+        let message = format!("node '{node}' stands by: '{leader}' has the source");
         report("standby", Info, message, own_place(node, epoch))
     }
 

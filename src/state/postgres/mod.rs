@@ -8,6 +8,7 @@
 //! | [`schema`] | the tables and their versions |
 //! | [`source`] | the state of one source that this node holds |
 //! | [`commit`] | all or nothing, and behind the fence |
+//! | [`member`], [`looks`], [`lease`] | which sources this process reads: seats, looks at the database, statements |
 //! | [`days`], [`ids`], [`hours`] | in which table an id is; the rows of ids and of the ledger |
 //! | [`expire`], [`repair`] | tables that nobody needs, and tables that are missing |
 //! | [`look`] | all of it from outside |
@@ -22,8 +23,11 @@ mod error;
 mod expire;
 mod hours;
 mod ids;
+mod lease;
 pub mod link;
 pub mod look;
+mod looks;
+mod member;
 mod parameter;
 mod password;
 pub mod probe;
@@ -34,4 +38,5 @@ mod tls;
 
 pub use error::DatabaseError;
 pub use link::{Link, Pool};
+pub use member::{Place, Trouble};
 pub use source::{Held, PostgresState, Stop, open, source_id};
