@@ -88,6 +88,8 @@ pub struct Handoff {
     pending_records: u64,
     taken_total: u64,
     paused: Option<Duration>,
+    /// When it was last looked at whether something has settled.
+    looked: Duration,
     lending: Lending,
     spares: Vec<Vec<u8>>,
 }
@@ -246,6 +248,18 @@ impl Handoff {
         }
     }
 
+    /// Says what time it is; at least twice in every `delay`. If nobody could for longer, the process stood still, and the host
+    /// with it: the time does not count, or a commit could come before what the host does first when it goes on.
+    pub fn look(&mut self, now: Duration, delay: Duration) {
+        let stood_still = now.saturating_sub(self.looked + delay / 2);
+        self.looked = now;
+        for (_, stage) in &mut self.queue {
+            if let Stage::Taken { at, .. } = stage {
+                *at = now.min(*at + stood_still);
+            }
+        }
+    }
+
     /// What the host has had for `delay` counts as handed over.
     pub fn settle(&mut self, now: Duration, delay: Duration) -> Settled {
         let storing = self.paused.is_none();
@@ -279,15 +293,14 @@ impl Handoff {
         self.pending_records = 0;
     }
 
-    /// When something will settle, if nothing else happens.
+    /// When something may settle, if nothing else happens: when to look.
     pub fn settles_at(&self, delay: Duration) -> Option<Duration> {
         let (lot, stage) = self.queue.front()?;
         match stage {
             _ if self.paused.is_some() => None,
             Stage::Ready if is_marks_only(lot) => Some(Duration::ZERO),
-            Stage::Taken { at, .. } => {
-                Some(*at + if lot.tag.is_some() { Duration::ZERO } else { delay })
-            }
+            Stage::Taken { .. } if lot.tag.is_some() => Some(Duration::ZERO),
+            Stage::Taken { at, .. } => Some((*at + delay).min(self.looked + delay / 2)),
             Stage::Ready | Stage::Lent => None,
         }
     }
@@ -355,6 +368,8 @@ mod tests {
         handoff.push(lot(1));
         assert!(handoff.settle(SECOND * 9, SECOND * 5).is_empty());
         take(&mut handoff, SECOND);
+        handoff.look(SECOND * 2, SECOND * 5);
+        handoff.look(SECOND * 4, SECOND * 5);
         assert_eq!(handoff.settles_at(SECOND * 5), Some(SECOND * 6));
         assert!(handoff.settle(SECOND * 5, SECOND * 5).is_empty());
         assert_eq!(handoff.unsettled(), (1, 0));
@@ -414,6 +429,21 @@ mod tests {
             assert_eq!(is_health(handoff.lend(at(now))), expected, "{lending:?} at {now:?}");
             handoff.taken(Vec::new(), now);
         }
+    }
+
+    #[test]
+    fn time_in_which_the_process_stood_still_does_not_settle_anything() {
+        let (mut handoff, delay) = (Handoff::default(), SECOND * 4);
+        handoff.look(SECOND, delay);
+        handoff.push(lot(1));
+        take(&mut handoff, SECOND * 2);
+        assert_eq!(handoff.settles_at(delay), Some(SECOND * 3), "to look again");
+        handoff.look(SECOND * 3, delay);
+        // Stopped for a minute, of which two seconds count.
+        handoff.look(SECOND * 63, delay);
+        assert!(handoff.settle(SECOND * 63, delay).is_empty());
+        handoff.look(SECOND * 64, delay);
+        assert_eq!(handoff.settle(SECOND * 64, delay).keys, [key(1)]);
     }
 
     #[test]

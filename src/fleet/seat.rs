@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Me;
 use super::lease::{Contact, Lease};
 use super::rank::{self, Candidate};
-use crate::model::Now;
 
 /// A source that was sent on its way to another node stays for so many leases if it comes back.
 const STAYS: u32 = 10;
@@ -226,7 +225,7 @@ fn may_take(row: &Row, place: u32, me: &Me, steady: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use crate::model::{Now, Timestamp};
 
     const SECOND: Duration = Duration::from_secs(1);
     const LEASE: Duration = Duration::from_secs(30);

@@ -234,6 +234,7 @@ impl Run {
     /// Commits what has settled.
     fn commit(&mut self) {
         let now = self.clock.now();
+        self.shared.handoff().look(now.mono, self.plan.commit_delay);
         if now.mono < self.commit_not_before {
             return;
         }
@@ -308,6 +309,7 @@ impl Run {
     /// The host is done: commits what it is known to have stored.
     fn last_commit(&mut self) {
         let now = self.clock.now();
+        self.shared.handoff().look(now.mono, self.plan.commit_delay);
         self.save();
         if self.unsaved.is_some() {
             return;

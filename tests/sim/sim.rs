@@ -122,6 +122,7 @@ pub(crate) fn run(scenario: Scenario) -> Outcome {
             state: MemoryState::default(),
             ledger,
             fuse,
+            fenced: false,
         },
         host: Host::new(scenario.habits, scenario.seed),
         process: None,
