@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Me;
 use super::lease::{Contact, Lease};
 use super::rank::{self, Candidate};
+use crate::model::Now;
 
 /// A source that was sent on its way to another node stays for so many leases if it comes back.
 const STAYS: u32 = 10;
@@ -126,12 +127,12 @@ impl Seat {
         }
     }
 
-    /// The epoch whose lease is to be renewed: not for a worker that nobody has heard of for a lease.
-    pub fn renews(&self, me: &Me, now: Duration) -> Option<i64> {
-        match self.standing {
-            Standing::Leads { epoch, .. } if self.is_heard(me, now) => Some(epoch),
-            _ => None,
-        }
+    /// The epoch whose lease is to be renewed: when a quarter of it has passed, since ten thousand sources are as many rows to
+    /// write; and not for a worker that nobody has heard of for a lease.
+    pub fn renews(&self, me: &Me, now: Now) -> Option<i64> {
+        let Standing::Leads { epoch, lease } = self.standing else { return None };
+        let is_fresh = lease.holds(now) && lease.until() >= now.mono + me.lease * 3 / 4;
+        (!is_fresh && self.is_heard(me, now.mono)).then_some(epoch)
     }
 
     /// The lease of this epoch was renewed.
@@ -225,7 +226,7 @@ fn may_take(row: &Row, place: u32, me: &Me, steady: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Now, Timestamp};
+    use crate::model::Timestamp;
 
     const SECOND: Duration = Duration::from_secs(1);
     const LEASE: Duration = Duration::from_secs(30);
@@ -305,9 +306,20 @@ mod tests {
         assert_eq!(see(&mut seat), Act::Nothing);
         seat.heard(SECOND * 71);
         assert_eq!(see(&mut seat), Act::Take);
+        seat.taken(5, Lease::of(at(80), LEASE));
+        assert_eq!(seat.renews(&first, at(100)), Some(5));
+        assert_eq!(seat.renews(&first, at(101)), None);
+    }
+
+    #[test]
+    fn a_lease_is_renewed_once_a_quarter_of_it_has_passed_or_it_does_not_hold() {
+        let mut seat = Seat::new(SECOND * 99);
         seat.taken(5, Lease::of(at(100), LEASE));
-        assert_eq!(seat.renews(&first, SECOND * 100), Some(5));
-        assert_eq!(seat.renews(&first, SECOND * 101), None);
+        for (now, renews) in [(at(107), None), (at(108), Some(5)), (at(128), Some(5))] {
+            assert_eq!(seat.renews(&me(1), now), renews, "{now:?}");
+        }
+        let slept = Now { wall: at(5_000).wall, ..at(101) };
+        assert_eq!(seat.renews(&me(1), slept), Some(5));
     }
 
     #[test]

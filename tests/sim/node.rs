@@ -181,7 +181,7 @@ impl Node {
         if process.look.is_none() && time >= process.tick_at {
             process.tick_at = time + process.me.tick();
             process.seat.heard(now.mono);
-            let renews = process.seat.renews(&process.me, now.mono);
+            let renews = process.seat.renews(&process.me, now);
             let leaves = match process.seat.standing() {
                 Standing::Leaves { epoch } => Some(epoch),
                 _ => None,

@@ -12,6 +12,7 @@ use super::link::Pool;
 use super::member::{Desk, Entry, Trouble};
 use crate::clock::Clock;
 use crate::fleet::{Act, Candidate, Contact, Lease, Standing};
+use crate::model::Now;
 use crate::state::StateError;
 
 /// A look may take so long at least.
@@ -58,7 +59,7 @@ impl Looks {
         // So that a third one may still renew in time, if two fail.
         let limit = (me.lease / 4).max(LOOK_LEAST);
         let sent = clock.now();
-        let request = self.request(desk, &sources, sent.mono);
+        let request = self.request(desk, &sources, sent);
         let seen = pool.run_first(limit, async |client| lease::look(client, me, &request).await);
         let view = match seen.await {
             Ok(view) => view,
@@ -84,9 +85,9 @@ impl Looks {
         }
     }
 
-    fn request(&mut self, desk: &Desk, sources: &Sources, now: Duration) -> Request {
+    fn request(&self, desk: &Desk, sources: &Sources, now: Now) -> Request {
         let mut request = Request::default();
-        let mut introduces = self.asked.is_none_or(|asked| now >= asked + desk.me.lease);
+        let mut introduces = self.asked.is_none_or(|asked| now.mono >= asked + desk.me.lease);
         for (name, entry) in sources {
             request.names.push(name.clone());
             let own = entry.own();
