@@ -72,3 +72,16 @@ impl Stats {
         *self.polls.entry((kind, result)).or_default() += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_stands_by_keeps_its_counts_and_shows_no_levels() {
+        let behind = Duration::from_secs(9);
+        let stats = Stats { records: 3, behind, pending_records: 2, ..Stats::default() };
+        let shown = stats.standing_by();
+        assert_eq!((shown.records, shown.behind, shown.pending_records), (3, Duration::ZERO, 0));
+    }
+}

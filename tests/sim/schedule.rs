@@ -372,3 +372,20 @@ fn a_source_whose_progress_was_lost_is_read_again_as_deep_as_anything_is_read() 
         assert_eq!(begun.live_until, None);
     }
 }
+
+#[test]
+fn an_engine_that_follows_another_counts_on_and_its_heartbeat_tells_only_of_its_own() {
+    let mut hand = Hand::new(&plan(&[("heartbeat", "5m"), ("sweeps", "off")]));
+    hand.ask();
+    let event = hand.ago(MINUTE);
+    hand.page(&[event], None);
+    let before = hand.engine.stats(hand.now).clone();
+    hand.restart();
+    hand.engine.count_on(&before);
+    hand.pass(MINUTE * 5);
+    hand.ask();
+    hand.empty();
+    assert_eq!(hand.engine.stats(hand.now).records, 1);
+    let [(_, heartbeat)] = hand.reports(&["heartbeat"])[..] else { panic!("one heartbeat") };
+    assert!(heartbeat.fields.contains(&("records", Field::Count(0))), "{heartbeat:?}");
+}
