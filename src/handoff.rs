@@ -7,7 +7,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{EventKey, Version};
+use crate::fleet::Lease;
+use crate::model::{EventKey, Now, Version};
 use crate::poll::Mark;
 
 /// Empty buffers kept for use again: fresh memory costs more than the copy into it.
@@ -48,6 +49,18 @@ enum Stage {
     },
 }
 
+/// When records may be lent. Health records always may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lending {
+    /// At any time.
+    #[default]
+    Always,
+    /// While a lease holds: afterwards, another node may hand over the same.
+    While(Lease),
+    /// Not at all.
+    Never,
+}
+
 /// What counts as handed over.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Settled {
@@ -75,6 +88,9 @@ pub struct Handoff {
     pending_records: u64,
     taken_total: u64,
     paused: Option<Duration>,
+    /// When it was last looked at whether something has settled.
+    looked: Duration,
+    lending: Lending,
     spares: Vec<Vec<u8>>,
 }
 
@@ -141,24 +157,47 @@ impl Handoff {
         self.spares.pop().unwrap_or_default()
     }
 
-    /// Lends the next lot's tag and bytes to the host; nothing while it is paused.
-    pub fn lend(&mut self) -> Option<(Option<Arc<str>>, Vec<u8>)> {
+    /// Says when records may be lent from now on.
+    pub fn lends(&mut self, lending: Lending) {
+        self.lending = lending;
+    }
+
+    /// Lends the next lot's tag and bytes to the host; nothing while it is paused, and records only when they may be.
+    ///
+    /// The time is asked for here, by whoever calls: a process that was stopped may go on just before.
+    pub fn lend(&mut self, now: Now) -> Option<(Option<Arc<str>>, Vec<u8>)> {
         if self.paused.is_some() {
             return None;
         }
-        let waiting = |entry: &&mut (Lot, Stage)| {
-            matches!(entry.1, Stage::Ready) && !entry.0.bytes.is_empty()
-        };
-        let (lot, stage) = self.queue.iter_mut().find(waiting)?;
+        let at = self.next(now)?;
+        let (lot, stage) = self.queue.get_mut(at)?;
         *stage = Stage::Lent;
         self.ready_bytes -= lot.bytes.len();
         Some((lot.tag.clone(), std::mem::take(&mut lot.bytes)))
     }
 
     /// How long the next lot is that could be lent.
-    pub fn peek(&self) -> Option<usize> {
-        let ready = self.queue.iter().filter(|(_, stage)| matches!(stage, Stage::Ready));
-        ready.map(|(lot, _)| lot.bytes.len()).find(|len| *len > 0)
+    pub fn peek(&self, now: Now) -> Option<usize> {
+        Some(self.queue[self.next(now)?].0.bytes.len())
+    }
+
+    /// Where the next lot is that could be lent.
+    fn next(&self, now: Now) -> Option<usize> {
+        let records = match &self.lending {
+            Lending::Always => true,
+            Lending::While(lease) => lease.holds(now),
+            Lending::Never => false,
+        };
+        self.queue.iter().position(|(lot, stage)| {
+            let waits = matches!(stage, Stage::Ready) && !lot.bytes.is_empty();
+            waits && (records || lot.tag.is_some())
+        })
+    }
+
+    /// Whether the host has records that have not settled yet.
+    pub fn in_hands(&self) -> bool {
+        let has = |(lot, stage): &(Lot, Stage)| lot.tag.is_none() && !matches!(stage, Stage::Ready);
+        self.queue.iter().any(has)
     }
 
     /// The host took what was lent.
@@ -209,6 +248,18 @@ impl Handoff {
         }
     }
 
+    /// Says what time it is; at least twice in every `delay`. If nobody could for longer, the process stood still, and the host
+    /// with it: the time does not count, or a commit could come before what the host does first when it goes on.
+    pub fn look(&mut self, now: Duration, delay: Duration) {
+        let stood_still = now.saturating_sub(self.looked + delay / 2);
+        self.looked = now;
+        for (_, stage) in &mut self.queue {
+            if let Stage::Taken { at, .. } = stage {
+                *at = now.min(*at + stood_still);
+            }
+        }
+    }
+
     /// What the host has had for `delay` counts as handed over.
     pub fn settle(&mut self, now: Duration, delay: Duration) -> Settled {
         let storing = self.paused.is_none();
@@ -242,15 +293,14 @@ impl Handoff {
         self.pending_records = 0;
     }
 
-    /// When something will settle, if nothing else happens.
+    /// When something may settle, if nothing else happens: when to look.
     pub fn settles_at(&self, delay: Duration) -> Option<Duration> {
         let (lot, stage) = self.queue.front()?;
         match stage {
             _ if self.paused.is_some() => None,
             Stage::Ready if is_marks_only(lot) => Some(Duration::ZERO),
-            Stage::Taken { at, .. } => {
-                Some(*at + if lot.tag.is_some() { Duration::ZERO } else { delay })
-            }
+            Stage::Taken { .. } if lot.tag.is_some() => Some(Duration::ZERO),
+            Stage::Taken { at, .. } => Some((*at + delay).min(self.looked + delay / 2)),
             Stage::Ready | Stage::Lent => None,
         }
     }
@@ -291,7 +341,7 @@ fn is_marks_only(lot: &Lot) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Bucket, IdHash};
+    use crate::model::{Bucket, IdHash, Timestamp};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -304,8 +354,12 @@ mod tests {
     }
 
     fn take(handoff: &mut Handoff, now: Duration) {
-        let (_, bytes) = handoff.lend().unwrap();
+        let (_, bytes) = handoff.lend(at(now)).unwrap();
         handoff.taken(bytes, now);
+    }
+
+    fn at(mono: Duration) -> Now {
+        Now { mono, wall: Timestamp::from_secs(0) + mono }
     }
 
     #[test]
@@ -314,6 +368,8 @@ mod tests {
         handoff.push(lot(1));
         assert!(handoff.settle(SECOND * 9, SECOND * 5).is_empty());
         take(&mut handoff, SECOND);
+        handoff.look(SECOND * 2, SECOND * 5);
+        handoff.look(SECOND * 4, SECOND * 5);
         assert_eq!(handoff.settles_at(SECOND * 5), Some(SECOND * 6));
         assert!(handoff.settle(SECOND * 5, SECOND * 5).is_empty());
         assert_eq!(handoff.unsettled(), (1, 0));
@@ -342,9 +398,11 @@ mod tests {
         let mut handoff = Handoff::default();
         handoff.push(lot(1));
         handoff.push(lot(2));
+        assert!(!handoff.in_hands());
         take(&mut handoff, SECOND);
+        assert!(handoff.in_hands());
         handoff.pause(SECOND);
-        assert!(handoff.lend().is_none());
+        assert!(handoff.lend(at(SECOND * 9)).is_none());
         assert!(handoff.settle(SECOND * 99, SECOND).is_empty());
         handoff.resume(SECOND * 100);
         assert!(handoff.settle(SECOND * 100, SECOND).is_empty());
@@ -352,11 +410,48 @@ mod tests {
     }
 
     #[test]
+    fn records_are_lent_while_the_lease_holds_and_health_records_whenever_they_come() {
+        let mut handoff = Handoff::default();
+        handoff.push(lot(1));
+        handoff.push_health(Lot { tag: Some(Arc::from("health")), keys: Vec::new(), ..lot(2) });
+        handoff.push(lot(3));
+        let is_health = |lent: Option<(Option<Arc<str>>, _)>| lent.map(|(tag, _)| tag.is_some());
+        let lease = Lease::of(at(SECOND), SECOND * 30);
+        for (lending, now, expected) in [
+            (Lending::While(lease), SECOND * 30, Some(false)),
+            (Lending::While(lease), SECOND * 31, Some(true)),
+            (Lending::While(lease), SECOND * 31, None),
+            (Lending::Never, SECOND, None),
+            (Lending::Always, SECOND * 99, Some(false)),
+        ] {
+            handoff.lends(lending);
+            assert_eq!(handoff.peek(at(now)).is_some(), expected.is_some());
+            assert_eq!(is_health(handoff.lend(at(now))), expected, "{lending:?} at {now:?}");
+            handoff.taken(Vec::new(), now);
+        }
+    }
+
+    #[test]
+    fn time_in_which_the_process_stood_still_does_not_settle_anything() {
+        let (mut handoff, delay) = (Handoff::default(), SECOND * 4);
+        handoff.look(SECOND, delay);
+        handoff.push(lot(1));
+        take(&mut handoff, SECOND * 2);
+        assert_eq!(handoff.settles_at(delay), Some(SECOND * 3), "to look again");
+        handoff.look(SECOND * 3, delay);
+        // Stopped for a minute, of which two seconds count.
+        handoff.look(SECOND * 63, delay);
+        assert!(handoff.settle(SECOND * 63, delay).is_empty());
+        handoff.look(SECOND * 64, delay);
+        assert_eq!(handoff.settle(SECOND * 64, delay).keys, [key(1)]);
+    }
+
+    #[test]
     fn what_the_host_refuses_comes_first_again() {
         let mut handoff = Handoff::default();
         handoff.push(lot(1));
         handoff.push(lot(2));
-        let (_, bytes) = handoff.lend().unwrap();
+        let (_, bytes) = handoff.lend(at(SECOND)).unwrap();
         handoff.refused(bytes);
         assert_eq!(handoff.ready_bytes(), 6);
         take(&mut handoff, SECOND);
@@ -391,7 +486,7 @@ mod tests {
         handoff.push(lot(1));
         handoff.push(lot(2));
         handoff.push_health(Lot { tag: Some(Arc::from("health")), keys: Vec::new(), ..lot(3) });
-        let (_, lent) = handoff.lend().unwrap();
+        let (_, lent) = handoff.lend(at(SECOND)).unwrap();
         handoff.clear();
         assert_eq!(handoff.ready_bytes(), 3, "health is still told");
         handoff.taken(lent, SECOND);

@@ -17,6 +17,7 @@
 //! | `poll` | what to read when, what is new | read a clock, do I/O |
 //! | `encode` | records as MessagePack | know the host |
 //! | `handoff` | ready, taken, settled | know the host |
+//! | `fleet` | which node of several reads a source | read a clock, do I/O |
 //! | `auth`, `http`, `inflate`, `state`, `clock` | the shells | decide |
 //! | `worker` | one source's thread: the engine over the shells | decide |
 //! | `host` | the C ABI, all `unsafe` | touch `api`, `poll`, `state`, `http` |
@@ -26,6 +27,7 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod encode;
+pub mod fleet;
 pub mod handoff;
 pub mod host;
 pub mod http;

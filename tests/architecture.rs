@@ -15,13 +15,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["config", "json", "model", "poll::backoff"]),
     ("poll", &["api", "config", "model"]),
     ("encode", &["json", "model", "poll::report"]),
-    ("handoff", &["model", "poll::Mark"]),
-    ("state", &["clock", "config", "model", "poll::ledger", "poll::progress"]),
+    ("fleet", &["model"]),
+    ("handoff", &["fleet", "model", "poll::Mark"]),
+    ("state", &["clock", "config", "fleet", "model", "poll::ledger", "poll::progress"]),
     ("auth", &["api", "config", "json", "model", "poll::tokens"]),
     ("http", &["api", "config", "inflate"]),
     (
         "worker",
-        &["api", "auth", "clock", "config", "encode", "handoff", "http", "model", "poll", "state"],
+        &[
+            "api", "auth", "clock", "config", "encode", "fleet", "handoff", "http", "model",
+            "poll", "state",
+        ],
     ),
     ("host", &["model", "poll::stats", "worker"]),
 ];

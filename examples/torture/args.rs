@@ -3,9 +3,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use super::faults::{Kind, Rates};
+use super::host::HostKind;
+use super::values::{duration, property};
 
 /// Break everything around lookback, at random, and see whether anything is lost or doubled.
 ///
@@ -58,14 +60,6 @@ pub(crate) struct Args {
     pub(crate) keep: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HostKind {
-    /// A real one: its storage, its outputs, its habits
-    FluentBit,
-    /// `lookback run`
-    Embedded,
-}
-
 /// `kill=1.5`, or `all=0`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateArg {
@@ -110,10 +104,7 @@ impl Args {
     /// How to run the same again.
     pub(crate) fn again(&self, seed: u64, host: HostKind) -> String {
         let profile = if cfg!(debug_assertions) { "" } else { "--release " };
-        let host = match host {
-            HostKind::FluentBit => "fluent-bit",
-            HostKind::Embedded => "embedded",
-        };
+        let host = host.name();
         let mut text = format!(
             "cargo run {profile}--example torture -- --seed {seed} --duration {}s --host {host} --events {}",
             self.duration.as_secs(),
@@ -131,23 +122,4 @@ impl Args {
         }
         text
     }
-}
-
-fn property(text: &str) -> Result<(String, String), String> {
-    let wrong = || format!("`{text}`: write a property and its value, as in commit_delay=1s");
-    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration: write 90s, 30m or 2h");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }

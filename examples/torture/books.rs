@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clock::{Moment, now};
-use super::sources::ID_FIELDS;
+use super::source::ID_FIELDS;
 
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {

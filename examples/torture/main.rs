@@ -20,35 +20,50 @@
 #![allow(clippy::disallowed_methods, reason = "real processes take real time")]
 
 pub(crate) mod args;
+#[path = "../shared/binaries.rs"]
 pub(crate) mod binaries;
 mod books;
+mod certificate;
+#[path = "../shared/clock.rs"]
 mod clock;
+mod configuration;
 mod disk;
+#[path = "../shared/door.rs"]
 mod door;
 mod faults;
+#[path = "../shared/host.rs"]
 mod host;
 mod nameserver;
 mod namespace;
 mod receiver;
+#[path = "../shared/relay.rs"]
 mod relay;
 mod run;
+#[path = "../shared/serving.rs"]
+mod serving;
+#[path = "../shared/simulator.rs"]
 mod simulator;
+#[path = "../shared/source.rs"]
+mod source;
 mod sources;
+#[path = "../shared/timeline.rs"]
 mod timeline;
+#[path = "../shared/values.rs"]
+mod values;
 mod verdict;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, HostKind};
+use args::Args;
 use binaries::Binaries;
 use disk::Disk;
 use faults::Kind;
-use host::Host;
+use host::{Host, HostKind};
 use receiver::Receivers;
 use run::Run;
-use sources::SOURCES;
+use source::SOURCES;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -152,7 +167,7 @@ fn set_up(
     dir: &std::path::Path,
 ) -> Result<Run, String> {
     fastrand::seed(seed);
-    let serving = run::serving()?;
+    let serving = serving::start()?;
     let receivers = serving.block_on(Receivers::start()).map_err(text)?;
     let names = namespace.then(|| serving.block_on(nameserver::start(dir))).transpose()?;
     let events = args.events * args.duration.as_secs_f64() * SOURCES.len() as f64;
@@ -166,11 +181,12 @@ fn set_up(
         .zip(&relays)
         .map(|(source, relay)| {
             let tls = names.is_some() && source.by_name;
-            source.input(relay.port, tls, &disk.file(), args)
+            sources::input(*source, relay.port, tls, &disk.file(), args)
         })
         .collect();
     let ports = (receivers.quiet, receivers.disturbed);
-    let host = Host::new(kind, binaries, dir, &inputs, ports)?;
+    let config = configuration::write(binaries, dir, &inputs, ports)?;
+    let host = Host::new(kind, binaries, dir, &config, receivers.quiet)?;
     Ok(Run::new(simulators, relays, receivers, names, disk, host, args.pace))
 }
 

@@ -9,15 +9,17 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::args::Args;
+use super::certificate;
 use super::clock::{BusyMachine, Moment, Standstills, now};
 use super::disk::Disk;
 use super::faults::{Fault, Kind};
-use super::host::{End, Host};
+use super::host::Host;
 use super::nameserver;
 use super::receiver::{self, Receivers};
 use super::relay::{self, Relay};
 use super::simulator::{Event, Simulator};
-use super::sources::SOURCES;
+use super::source::SOURCES;
+use super::sources;
 use super::timeline::Timeline;
 
 /// The driver looks around this often.
@@ -76,6 +78,16 @@ pub(crate) struct Log {
     pub(crate) stats: Vec<Value>,
 }
 
+/// When a host ended, or what it had of the plugin did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// When it was told to, and when it was over.
+    pub(crate) told: Moment,
+    pub(crate) over: Moment,
+    /// It could not say goodbye: a crash, or a state that could not be written.
+    pub(crate) is_crash: bool,
+}
+
 /// What was last told to whom, and since when.
 #[derive(Default)]
 struct Applied {
@@ -99,7 +111,7 @@ impl Run {
         pace: u32,
     ) -> Self {
         let log = Log {
-            timeline: Timeline::new(),
+            timeline: Timeline::default(),
             ends: Vec::new(),
             standstills: Standstills::default(),
             injected: BTreeMap::new(),
@@ -465,15 +477,6 @@ fn patch<'f>(active: impl Iterator<Item = &'f Fault>) -> Value {
     patch
 }
 
-/// A runtime in a thread of its own, for what serves.
-pub(crate) fn serving() -> Result<Handle, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no event loop: {error}"))?;
-    let handle = runtime.handle().clone();
-    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-    Ok(handle)
-}
-
 /// Starts a simulator and a relay for each source.
 pub(crate) fn services(
     tool: &Path,
@@ -484,10 +487,11 @@ pub(crate) fn services(
 ) -> Result<(Vec<Simulator>, Vec<Relay>), String> {
     let (mut simulators, mut relays) = (Vec::new(), Vec::new());
     for (at, source) in SOURCES.iter().enumerate() {
-        let tls = (by_name && source.by_name).then(relay::acceptor).transpose()?;
+        let tls = (by_name && source.by_name).then(certificate::acceptor).transpose()?;
         let seed = seed.wrapping_mul(16) + at as u64;
-        let simulator = Simulator::start(tool, args, seed, tls.is_some())?;
-        let relay = serving.block_on(Relay::start(simulator.addr(), tls));
+        let options = sources::simulation(args, seed, tls.is_some());
+        let simulator = Simulator::start(tool, &options)?;
+        let relay = serving.block_on(Relay::start(simulator.addr(), tls, || {}));
         relays.push(relay.map_err(|error| format!("a relay: {error}"))?);
         simulators.push(simulator);
     }

@@ -1,11 +1,15 @@
-//! The sources that run side by side: one with a login, one of blobs, one behind an endless link.
+//! How the sources and their simulators are set up.
 
 use std::path::Path;
 
 use super::args::Args;
+use super::source::{Source, to_yaml};
 
 /// The name that the tests' certificate is for.
 pub(crate) const NAME: &str = "elsewhere.example";
+
+/// How long the simulator's tokens are good: short, so that they expire in mid-walk.
+const TOKEN_TTL: &str = "20s";
 
 /// What all sources have, but for what the command line sets instead.
 ///
@@ -26,64 +30,35 @@ fn common(pace: u32) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What a source is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Source {
-    /// The definition's name.
-    pub(crate) api: &'static str,
-    /// What the simulator calls its events.
-    pub(crate) truth: &'static str,
-    /// It signs in at a login service; else it has a fixed token.
-    pub(crate) signs_in: bool,
-    /// It goes by TLS to a name, where there is a name server to break.
-    pub(crate) by_name: bool,
+/// The options of a source's simulator: late by up to twice the window of 30 s; some faults all the time, in the
+/// background.
+pub(crate) fn simulation(args: &Args, seed: u64, behind_tls: bool) -> Vec<String> {
+    let late = 60 / args.pace;
+    let mut options = format!(
+        "--backfill 10s --event-bytes 900 --seed {seed} --rate {} --lateness 85%exp:2s,15%uniform:2s-{late}s \
+         --blob-lateness 80%fixed:0s,20%uniform:2s-{late}s --blob-every 2s --token-ttl {TOKEN_TTL} \
+         --throttle 0.01 --retry-after 2s --truncate 0.01 --error 0.01 --reset 0.01 --expire-link 0.01 \
+         --unauthorized 0.005 --blob-gone 0.02 --garbage 0.01 --empty-page 0.01 --repeat-link 0.005 \
+         --auth-fail 0.02",
+        args.events
+    );
+    if behind_tls {
+        options += " --behind-tls";
+    }
+    options.split_whitespace().map(str::to_owned).collect()
 }
 
-pub(crate) const SOURCES: [Source; 3] = [
-    Source { api: "entra_signins", truth: "graph", signs_in: true, by_name: false },
-    Source { api: "o365_management", truth: "o365", signs_in: true, by_name: false },
-    Source { api: "okta_system_log", truth: "okta", signs_in: false, by_name: true },
-];
-
-/// The fields that hold an event's id: of the activity feed, of the system log, of Graph.
-pub(crate) const ID_FIELDS: [&str; 3] = ["Id", "uuid", "id"];
-
-impl Source {
-    pub(crate) fn tag(self) -> String {
-        format!("torture.{}", self.api)
+/// A source's input in Fluent Bit's YAML, behind a relay at `port`.
+pub(crate) fn input(source: Source, port: u16, tls: bool, db: &Path, args: &Args) -> String {
+    let url =
+        if tls { format!("https://{NAME}:{port}") } else { format!("http://127.0.0.1:{port}") };
+    let mut properties = source.access(&url);
+    properties
+        .extend([("tag", format!("torture.{}", source.api)), ("db", db.display().to_string())]);
+    if tls {
+        let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/ca.pem");
+        properties.push(("tls_ca_file", ca.to_owned()));
     }
-
-    /// Its input in Fluent Bit's YAML, behind a relay at `port`.
-    pub(crate) fn input(self, port: u16, tls: bool, db: &Path, args: &Args) -> String {
-        let url =
-            if tls { format!("https://{NAME}:{port}") } else { format!("http://127.0.0.1:{port}") };
-        let mut properties = vec![
-            ("name", "lookback".to_owned()),
-            ("api", self.api.to_owned()),
-            ("tag", self.tag()),
-            ("base_url", url.clone()),
-            ("db", db.display().to_string()),
-        ];
-        if self.signs_in {
-            properties.extend([
-                ("tenant", "contoso".to_owned()),
-                ("client_id", "simulator".to_owned()),
-                ("client_secret", "simulator-secret".to_owned()),
-                ("token_url", format!("{url}/contoso/oauth2/v2.0/token")),
-            ]);
-        } else {
-            properties.push(("token", "simulator-token".to_owned()));
-        }
-        if tls {
-            let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/ca.pem");
-            properties.push(("tls_ca_file", ca.to_owned()));
-        }
-        properties.extend(common(args.pace));
-        properties.retain(|(name, _)| !args.set.iter().any(|(set, _)| set == name));
-        let set = args.set.iter().map(|(name, value)| (name.as_str(), value.clone()));
-        let lines = properties.into_iter().chain(set);
-        let text: String =
-            lines.map(|(name, value)| format!("      {name}: '{value}'\n")).collect();
-        text.replacen("      ", "    - ", 1)
-    }
+    properties.extend(common(args.pace));
+    to_yaml(properties, &args.set)
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::books::{Arrivals, HandOvers};
 use super::clock::Moment;
 use super::faults::Kind;
-use super::host::{End, GRACE};
-use super::run::Log;
+use super::host::GRACE;
+use super::run::{End, Log};
 use super::simulator::Event;
-use super::sources::SOURCES;
+use super::source::SOURCES;
 
 /// How long before a crash the duplicates it causes were first handed over: `commit_delay`, a second until the
 /// plugin's thread looks around or tries again, a second for another source's commit to the same file, and a

@@ -5,7 +5,7 @@
 #![no_main]
 
 use in_lookback::api::catalog;
-use in_lookback::config::{Plan, Raw};
+use in_lookback::config::{Db, Plan, Raw};
 use libfuzzer_sys::fuzz_target;
 use lookback_fuzz::drive::drive;
 use lookback_fuzz::properties;
@@ -24,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
             "client_secret" | "token" => raw.set(name, &value.replace('*', SECRET)),
             // Whose address is so bad that it is no URL will find it in the log.
             "proxy" => raw.set(name, &value.replace('*', SECRET)),
+            "db" => raw.set(name, &with_password(value)),
             _ => raw.set(name, value),
         }
     }
@@ -37,10 +38,22 @@ fuzz_target!(|data: &[u8]| {
             assert!(!plan.summary().contains(SECRET), "{}", plan.summary());
             assert!(!format!("{plan:?}").contains(SECRET), "{plan:?}");
             check(&plan);
+            if let Db::Shared(fleet) = &plan.db {
+                assert!(fleet.database.connect_timeout < fleet.lease && !fleet.node.is_empty());
+            }
             drive(plan, data);
         }
     }
 });
+
+/// Puts the secret where a URL has its password: before that are neither path nor parameters.
+fn with_password(db: &str) -> String {
+    let place = db.split_once(":*").and_then(|(before, _)| before.split_once("://"));
+    match place.is_some_and(|(_, place)| !place.contains(['/', '?'])) {
+        true => db.replacen(":*", &format!(":{SECRET}"), 1),
+        false => db.to_owned(),
+    }
+}
 
 fn set(raw: &Raw, name: &str) -> bool {
     raw.get(name).is_some_and(|value| value.contains(SECRET))

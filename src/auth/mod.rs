@@ -18,7 +18,7 @@ pub use answer::grant;
 use crate::api::RequestSpec;
 use crate::api::page::{Failure, FailureKind};
 use crate::config::plan::{Login, OAuth, Proof, SecretSource};
-use crate::config::{ConfigError, Plan, Secret};
+use crate::config::{ConfigError, Db, Plan, Secret};
 use crate::model::Timestamp;
 use crate::poll::tokens::Grant;
 
@@ -86,7 +86,18 @@ pub fn exposed(plan: &Plan) -> Vec<String> {
     let authorities = authorities.and_then(|path| file::writable("tls_ca_file", path));
     let definition = plan.definition_file.as_ref();
     let definition = definition.and_then(|path| file::writable("api", path));
-    [login, tls, authorities, definition].into_iter().flatten().collect()
+    let first = [login, tls, authorities, definition].into_iter().flatten();
+    first.chain(exposed_database(&plan.db)).collect()
+}
+
+fn exposed_database(db: &Db) -> Vec<String> {
+    let Db::Shared(fleet) = db else { return Vec::new() };
+    let database = &fleet.database;
+    let key = database.client.as_ref().map(|(_, key)| key);
+    let secrets = [database.password_file.as_ref(), database.passfile.as_ref(), key];
+    let exposed = secrets.into_iter().flatten().filter_map(|path| file::exposed("db", path));
+    let authorities = database.ca_file.as_ref();
+    exposed.chain(authorities.and_then(|path| file::writable("db", path))).collect()
 }
 
 fn exposed_login(login: &Login) -> Option<String> {

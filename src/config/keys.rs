@@ -70,7 +70,21 @@ pub const KEYS: &[Key] = &[
     key("heartbeat", "5m", "a `heartbeat` health record this often, or `off`"),
     key("batch_size", "2M", "one hand-over to the host at most"),
     key("tick_bytes", "16M", "all hand-overs of one callback (a second) at most"),
-    key("db", "lookback.db", "the state file; several instances may share it"),
+    key(
+        "db",
+        "lookback.db",
+        "the state file, which several instances may share; or `postgresql://…`, a database that several machines share: [docs/fleet.md](docs/fleet.md)",
+    ),
+    key(
+        "node",
+        "",
+        "with a shared database: this node's name in the fleet; default: the host name",
+    ),
+    key(
+        "lease",
+        "30s",
+        "with a shared database: how long a source stays with a node that fell silent; at least `2s`",
+    ),
     key(
         "commit_delay",
         "5s",
@@ -131,9 +145,6 @@ pub const KEYS: &[Key] = &[
     key("tls_client_key_file", "", "its key (PEM)"),
 ];
 
-/// Properties that later versions will understand. Setting one is refused: silence would mislead.
-pub const PLANNED: &[&str] = &["node", "lease"];
-
 /// The row of a property.
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
@@ -164,7 +175,6 @@ mod tests {
     fn names_are_unique() {
         for (i, key) in KEYS.iter().enumerate() {
             assert!(KEYS[i + 1..].iter().all(|other| other.name != key.name), "{}", key.name);
-            assert!(!PLANNED.contains(&key.name), "{}", key.name);
         }
     }
 }

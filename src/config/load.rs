@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::{ConfigError, Plan, Raw};
+use super::{ConfigError, Db, Plan, Raw};
 use crate::api::definition::DEFINITION_BYTES_MAX;
 use crate::api::{Definition, catalog};
 
@@ -17,8 +17,21 @@ pub fn plan(lookup: impl Fn(&str) -> Option<String>) -> Result<Plan, ConfigError
         ConfigError::new("api", "is missing", mend)
     })?;
     let definition = definition(api.trim())?;
-    let raw = Raw::collect(definition.parameters.keys().map(String::as_str), lookup)?;
+    let mut raw = Raw::collect(definition.parameters.keys().map(String::as_str), lookup)?;
+    if raw.get("db").is_some_and(Db::is_shared)
+        && raw.get("node").is_none()
+        && let Some(name) = host_name()
+    {
+        raw.set("node", &name);
+    }
     Plan::new(&raw, definition)
+}
+
+/// What this machine, or this container, is called.
+fn host_name() -> Option<String> {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let name = kernel.ok().or_else(|| std::env::var("HOSTNAME").ok())?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// The definition that `api` names.
@@ -71,6 +84,24 @@ mod tests {
         for error in [missing, unknown] {
             assert!(error.contains("entra_signins"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_node_without_a_name_has_the_machines() {
+        let nodes = [None, Some("a"), Some(" ")].map(|node| {
+            let plan = plan(|name| match name {
+                "api" => Some("okta_system_log".to_owned()),
+                "domain" | "token" => Some("x.example".to_owned()),
+                "db" => Some("postgresql://me@db.example/fleet".to_owned()),
+                "node" => node.map(str::to_owned),
+                _ => None,
+            });
+            let Db::Shared(fleet) = plan.unwrap().db else { panic!("a file") };
+            fleet.node
+        });
+        assert_eq!(nodes[1], "a");
+        assert_eq!(nodes[0], host_name().unwrap());
+        assert_eq!(nodes[0], nodes[2]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod access;
 pub mod auto;
 pub mod cloud;
 pub mod database;
+mod database_url;
 mod hosts;
 pub mod keys;
 pub mod load;

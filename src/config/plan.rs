@@ -250,10 +250,17 @@ impl Plan {
             Provenance::Record => "record",
         };
         let login = self.access.as_ref().map_or("none".to_owned(), |access| access.login.summary());
+        let fleet = match &self.db {
+            Db::File(_) => String::new(),
+            Db::Shared(fleet) => {
+                let (tls, lease) = (fleet.database.tls, units::show(fleet.lease));
+                format!(" sslmode={tls} node={} lease={lease}", fleet.node)
+            }
+        };
         format!(
             "api={} source={} cloud={} base_url={} login=[{login}] interval={} window={window} sweeps=[{}] widen=[{widen}] \
              drift_alert={} dedup_on={dedup_on} format=[{format}] provenance={provenance} health_tag={} heartbeat={} batch_size={} tick_bytes={} \
-             commit_delay={} rate_limit={}/m timeout={} max_page={} tls_verify={} db={}",
+             commit_delay={} rate_limit={}/m timeout={} max_page={} tls_verify={} db={}{fleet}",
             self.definition.name,
             self.source,
             self.cloud,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{ConfigError, keys};
+use super::{ConfigError, Db, keys};
 
 /// The longest value that is read.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
@@ -24,9 +24,8 @@ impl Raw {
         mut lookup: impl FnMut(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let table = keys::KEYS.iter().map(|key| key.name);
-        let planned = keys::PLANNED.iter().copied();
         let mut values = BTreeMap::new();
-        for name in table.chain(planned).chain(more) {
+        for name in table.chain(more) {
             if let Some(value) = lookup(name) {
                 if value.len() > VALUE_BYTES_MAX {
                     let (found, mend) = (value.len(), "write less than 64 KB");
@@ -57,7 +56,8 @@ impl Raw {
     /// The properties and values that were set, secrets masked.
     pub fn masked(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(name, value)| {
-            let hidden = keys::find(name).is_none_or(|key| key.secret);
+            let is_url = name == "db" && Db::is_shared(value);
+            let hidden = is_url || keys::find(name).is_none_or(|key| key.secret);
             (name.as_str(), if hidden { "***" } else { value.as_str() })
         })
     }
@@ -79,6 +79,7 @@ mod tests {
         raw.set("client_secret", "hunter2");
         raw.set("token", "hunter3");
         raw.set("tenant", "contoso");
+        raw.set("db", "postgresql:me:hunter2@x");
         let shown = format!("{raw:?}");
         assert!(!shown.contains("hunter"), "{shown}");
         assert!(shown.contains("contoso"), "{shown}");

@@ -10,7 +10,7 @@ use super::auto::Bounds;
 use super::hosts::Hosts;
 use super::plan::{DedupOn, Format, HttpOptions, Login, Plan, Provenance, Schedule, Start, Widen};
 use super::property::{at_least, at_least_a_second, optional, parsed};
-use super::{ConfigError, Db, Raw, Secret, access, keys, sweeps, units, values};
+use super::{ConfigError, Db, Raw, Secret, access, sweeps, units, values};
 use crate::api::catalog;
 use crate::api::definition::Definition;
 use crate::api::request;
@@ -26,7 +26,6 @@ impl Plan {
     /// # Errors
     /// The first property that is missing, bad, or cannot work together with another.
     pub fn new(raw: &Raw, definition: Definition) -> Result<Self, ConfigError> {
-        refuse_planned(raw)?;
         let values = values::collect(raw, &definition)?;
         let hosts = Hosts::choose(raw, &definition, &values)?;
         let (cloud, base_url) = (hosts.cloud, hosts.base_url()?);
@@ -55,7 +54,7 @@ impl Plan {
             format: format(raw)?,
             provenance: provenance(raw)?,
             health_tag: health_tag(raw)?,
-            db: db(raw)?,
+            db: Db::of(raw)?,
             commit_delay: at_least_a_second(raw, "commit_delay")?,
             http: http(raw, &schemes)?,
             access,
@@ -69,15 +68,6 @@ impl Plan {
             batch_size,
             tick_bytes,
         })
-    }
-}
-
-fn refuse_planned(raw: &Raw) -> Result<(), ConfigError> {
-    match keys::PLANNED.iter().find(|name| raw.get(name).is_some()) {
-        Some(name) => {
-            Err(ConfigError::new(name, "is not supported by this version yet", "remove it"))
-        }
-        None => Ok(()),
     }
 }
 
@@ -215,15 +205,6 @@ fn health_tag(raw: &Raw) -> Result<Option<String>, ConfigError> {
     Ok(raw.get_or_default("health_tag").filter(|_| on).map(str::to_owned))
 }
 
-fn db(raw: &Raw) -> Result<Db, ConfigError> {
-    let path = raw.get_or_default("db").unwrap_or_default();
-    if path.contains("://") {
-        let problem = "a shared database is not supported by this version yet";
-        return Err(ConfigError::new("db", problem, "set the path of a file"));
-    }
-    Ok(Db::File(PathBuf::from(path)))
-}
-
 fn http(raw: &Raw, schemes: &[&str]) -> Result<HttpOptions, ConfigError> {
     let file = |name| raw.get(name).map(PathBuf::from);
     let tls_client = match (file("tls_client_cert_file"), file("tls_client_key_file")) {
@@ -273,6 +254,9 @@ mod tests {
         ("client_id", "app"),
         ("client_secret", "hunter2"),
     ];
+
+    const SHARED: (&str, &str) =
+        ("db", "postgresql://me:hunter2@a.example,b.example/fleet?connect_timeout=2");
 
     fn plan(changes: &[(&str, &str)]) -> Result<Plan, ConfigError> {
         let mut raw = Raw::default();
@@ -331,11 +315,38 @@ mod tests {
             (&[("rate_limit", "0")], "rate_limit"),
             (&[("commit_delay", "0s")], "commit_delay"),
             (&[("start", "yesterday")], "start"),
+            (&[("db", "mysql://me:hunter2@x/y")], "db"),
             (&[("db", "postgresql://x")], "db"),
+            (&[("node", "a")], "node"),
+            (&[("lease", "30s")], "lease"),
+            (&[SHARED], "node"),
+            (&[SHARED, ("node", "a"), ("lease", "1s")], "lease"),
+            (&[SHARED, ("node", "a"), ("lease", "4s")], "lease"),
+            (&[SHARED, ("node", &"a".repeat(254))], "node"),
             (&[("tls_client_cert_file", "/x")], "tls_client_key_file"),
             (&[("proxy", "nonsense")], "proxy"),
         ] {
             assert_eq!(plan(changes).unwrap_err().property, property, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_fleets_plan_shows_its_database_without_the_password() {
+        let plan = plan(&[SHARED, ("node", "a"), ("lease", "1m")]).unwrap();
+        let (summary, all) = (plan.summary(), format!("{plan:?}"));
+        let end = "db=postgresql://me@a.example:5432,b.example:5432/fleet sslmode=verify-full node=a lease=1m";
+        assert!(summary.ends_with(end), "{summary}");
+        assert!(!summary.contains("hunter2") && !all.contains("hunter2"), "{all}");
+    }
+
+    #[test]
+    fn a_connection_that_any_server_may_answer_is_warned_of() {
+        for (mode, warned) in
+            [("", false), ("?sslmode=require", true), ("?sslmode=verify-ca", true)]
+        {
+            let db = format!("postgresql://me:hunter2@a.example/x{mode}");
+            let plan = plan(&[("db", &db), ("node", "a")]).unwrap();
+            assert_eq!(plan.db.warning().is_some(), warned, "{mode}");
         }
     }
 

@@ -93,6 +93,10 @@ fn from_to(range: TimeRange) -> Vec<(&'static str, Field)> {
     vec![("from", text(range.from)), ("to", text(range.to))]
 }
 
+fn own_place(node: &str, epoch: i64) -> Vec<(&'static str, Field)> {
+    vec![("node", text(node)), ("epoch", Field::Count(u64::try_from(epoch).unwrap_or_default()))]
+}
+
 fn auth(message: String, status: u16, error: &str) -> Report {
     let fields = vec![("status", Field::Count(status.into())), ("error", text(error))];
     report("auth_failed", Error, message, fields)
@@ -343,6 +347,18 @@ impl Report {
     pub fn state_lost(what: &str) -> Self {
         let message = format!("of the state something was lost: {what}");
         report("state_failed", Error, message, vec![("error", text(what))])
+    }
+
+    /// This node reads the source from now on.
+    pub fn leader(node: &str, epoch: i64) -> Self {
+        let message = format!("node '{node}' reads the source from now on");
+        report("leader", Info, message, own_place(node, epoch))
+    }
+
+    /// This node does not read the source: `leader` does, or did until just now.
+    pub fn standby(node: &str, leader: &str, epoch: i64) -> Self {
+        let message = format!("node '{node}' stands by: '{leader}' has the source");
+        report("standby", Info, message, own_place(node, epoch))
     }
 
     /// The state can be read and written again.

@@ -46,6 +46,21 @@ pub struct Stats {
 pub const QUANTILES: [(&str, f64); 3] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99)];
 
 impl Stats {
+    /// The same of a node that does not read the source: counts stay, levels are those of nothing.
+    pub fn standing_by(&self) -> Self {
+        Self {
+            records: self.records,
+            duplicates: self.duplicates,
+            late: self.late,
+            rejected: self.rejected,
+            polls: self.polls.clone(),
+            requests: self.requests.clone(),
+            throttled: self.throttled,
+            received_bytes: self.received_bytes,
+            ..Self::default()
+        }
+    }
+
     /// Counts a request.
     pub fn request(&mut self, status: u16) {
         let status = if status == 0 { "error".to_owned() } else { status.to_string() };

@@ -4,6 +4,7 @@ mod batch;
 pub mod exchange;
 mod holds;
 mod run;
+mod seat;
 mod shared;
 
 use std::sync::Arc;
@@ -13,12 +14,14 @@ use std::thread::JoinHandle;
 use crate::auth;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Db, Plan, load};
+use crate::handoff::Lending;
 use crate::model::Now;
 use crate::poll::condition::Condition;
 use crate::poll::progress::Beginning;
 use crate::poll::stats::Stats;
 use crate::poll::{Report, engine};
 use crate::state::{Opened, State, StateError, Trouble, sqlite};
+use seat::{Idle, Seat};
 pub use shared::Level;
 use shared::Shared;
 
@@ -43,10 +46,13 @@ struct Setup {
     plan: Arc<Plan>,
     shared: Arc<Shared>,
     clock: Clock,
+    /// Its seat, in a fleet.
+    seat: Option<Seat>,
 }
 
 /// Why there can be no run now.
 enum NotReady {
+    Idle(Idle),
     State(StateError),
     Config(ConfigError),
 }
@@ -64,18 +70,20 @@ impl Worker {
         }
         let clock = Clock::start();
         let shared = Arc::new(Shared::new(clock));
-        let setup = Setup { plan: Arc::clone(&plan), shared: Arc::clone(&shared), clock };
-        let first = match setup.open(None) {
-            Err(error) if error.trouble() == Trouble::Wrong => return Err(refusal(&plan, &error)),
-            // What else may be wrong refuses to start all the same.
-            Err(error) => {
+        let mut setup =
+            Setup { plan: Arc::clone(&plan), shared: Arc::clone(&shared), clock, seat: None };
+        let first = match &plan.db {
+            Db::File(_) => setup.first_run()?,
+            Db::Shared(fleet) => {
+                let seat = Seat::take(fleet, &plan.source, &shared);
+                setup.seat = Some(seat.map_err(|error| refusal(&plan, &error))?);
                 run::check(&setup)?;
-                // What is lost is begun anew by the thread: the host does not wait for that.
-                (error.trouble() != Trouble::Lost).then(|| Err(NotReady::State(error)))
+                // The host does not wait for the network.
+                None
             }
-            Ok(opened) => Some(Ok(run::Run::new(&setup, opened)?)),
         };
-        let warnings = auth::exposed(&plan).into_iter().chain(plan.http.warning());
+        let warnings = auth::exposed(&plan).into_iter();
+        let warnings = warnings.chain(plan.http.warning()).chain(plan.db.warning());
         warnings.for_each(|warning| shared.log(Level::Warn, warning));
         shared.log(Level::Info, format!("effective configuration: {}", plan.summary()));
         let thread = std::thread::Builder::new()
@@ -113,9 +121,10 @@ impl Worker {
 
     fn lend_within(&self, left: usize) -> Option<(Option<Arc<str>>, Vec<u8>)> {
         let mut handoff = self.shared.handoff();
+        let now = self.shared.now();
         let fits = |len: usize| len <= left || left == self.plan.tick_bytes;
-        handoff.peek().filter(|len| fits(*len))?;
-        handoff.lend()
+        handoff.peek(now).filter(|len| fits(*len))?;
+        handoff.lend(now)
     }
 
     /// Says what became of what was lent.
@@ -186,36 +195,63 @@ fn refusal(plan: &Plan, error: &StateError) -> ConfigError {
     }
 }
 
-fn unopened(plan: &Plan, error: &StateError) -> String {
+fn unopened(plan: &Plan, error: impl std::fmt::Display) -> String {
     format!("'{}' cannot be opened: {error}", plan.db)
 }
 
 impl Setup {
-    fn open(&self, go_on: Option<&dyn Fn() -> bool>) -> Result<Opened<Box<dyn State>>, StateError> {
+    fn open(
+        &mut self,
+        go_on: Option<&dyn Fn() -> bool>,
+    ) -> Result<Opened<Box<dyn State>>, StateError> {
         let now = self.clock.now();
         let schedule = &self.plan.schedule;
         let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
         let from = engine::horizon(schedule, now.wall);
-        match &self.plan.db {
-            Db::File(path) => {
+        match (&self.plan.db, &mut self.seat) {
+            (Db::File(path), _) => {
                 let opened = sqlite::open(path, &self.plan.source, from, begin, now.wall, go_on)?;
                 Ok(opened.boxed())
             }
-            Db::Shared(_) => unreachable!("validated"),
+            (Db::Shared(_), Some(seat)) => seat.open(&self.shared, from, begin),
+            (Db::Shared(_), None) => Err(StateError::Fenced),
         }
     }
 
-    fn prepare(&self) -> Result<run::Run, NotReady> {
-        let go_on = || !self.shared.stopping();
-        let opened = self.open(Some(&go_on)).map_err(NotReady::State)?;
-        run::Run::new(self, opened).map_err(NotReady::Config)
+    /// The run that a source with a file begins with, if it can be had at once.
+    fn first_run(&mut self) -> Result<Option<Result<run::Run, NotReady>>, ConfigError> {
+        match self.open(None) {
+            Err(error) if error.trouble() == Trouble::Wrong => Err(refusal(&self.plan, &error)),
+            // What else may be wrong refuses to start all the same.
+            Err(error) => {
+                run::check(self)?;
+                // What is lost is begun anew by the thread: the host does not wait for that.
+                Ok((error.trouble() != Trouble::Lost).then(|| Err(NotReady::State(error))))
+            }
+            Ok(opened) => Ok(Some(Ok(run::Run::new(self, opened, None)?))),
+        }
+    }
+
+    fn prepare(&mut self) -> Result<run::Run, NotReady> {
+        let shared = Arc::clone(&self.shared);
+        let turn = match &self.seat {
+            None => None,
+            Some(seat) => Some(seat.turn(self.plan.commit_delay).map_err(NotReady::Idle)?),
+        };
+        let opened = self.open(Some(&|| !shared.stopping())).map_err(NotReady::State)?;
+        let begins = self.seat.as_mut().zip(turn.as_ref()).and_then(|(seat, it)| seat.begins(it));
+        if let Some(report) = begins {
+            run::report(&self.plan, &self.shared, &report);
+        }
+        run::Run::new(self, opened, turn).map_err(NotReady::Config)
     }
 
     /// The thread's life: a panic ends one run, is logged, and the next goes on from the state, as after a state
-    /// that memory does not fit. While the state cannot be opened, there is no run.
-    fn live(&self, mut next: Option<Result<run::Run, NotReady>>) {
+    /// that memory does not fit. While the state cannot be opened, or another node reads the source, there is no run.
+    fn live(mut self, mut next: Option<Result<run::Run, NotReady>>) {
         let mut closed = Condition::default();
         while !self.shared.stopping() {
+            let now = self.clock.now();
             let report = match next.take().unwrap_or_else(|| self.prepare()) {
                 Ok(mut run) => {
                     if closed.end() {
@@ -226,7 +262,7 @@ impl Setup {
                     if matches!(ended, Ok(run::End::Stopped)) {
                         return;
                     }
-                    self.shared.handoff().clear();
+                    self.forget();
                     match ended {
                         Ok(_) => continue,
                         Err(panic) => {
@@ -235,8 +271,24 @@ impl Setup {
                         }
                     }
                 }
+                Err(NotReady::Idle(Idle::StandingBy)) => {
+                    let recovered = closed.end().then(Report::state_recovered);
+                    let standby = self.seat.as_mut().and_then(|seat| seat.stands_by(now));
+                    for report in recovered.into_iter().chain(standby) {
+                        run::report(&self.plan, &self.shared, &report);
+                    }
+                    self.rest();
+                    continue;
+                }
+                // It is seen to stand by.
+                Err(NotReady::State(StateError::Fenced)) => continue,
+                Err(NotReady::Idle(Idle::Away(trouble))) => {
+                    let closed = closed.hold(now.mono);
+                    let error = unopened(&self.plan, &trouble.error);
+                    closed.then(|| Report::state_closed(&error, trouble.mend))
+                }
                 Err(NotReady::State(error)) => {
-                    let due = closed.hold(self.clock.now().mono);
+                    let due = closed.hold(now.mono);
                     due.then(|| Report::state_closed(&unopened(&self.plan, &error), error.mend()))
                 }
                 Err(NotReady::Config(error)) => {
@@ -247,7 +299,28 @@ impl Setup {
                 run::report(&self.plan, &self.shared, &report);
             }
             self.shared.stats().poll("live", "failed");
-            run::rest(&self.shared);
+            self.rest();
+        }
+    }
+
+    /// What a run had in memory is void.
+    fn forget(&self) {
+        let mut handoff = self.shared.handoff();
+        handoff.clear();
+        if self.seat.is_some() {
+            handoff.lends(Lending::Never);
+            let mut stats = self.shared.stats();
+            *stats = stats.standing_by();
+        }
+    }
+
+    /// A pause before the next attempt; in a fleet, only until something changes.
+    fn rest(&self) {
+        match &self.seat {
+            None => run::rest(&self.shared),
+            Some(seat) => {
+                run::wait(&self.shared, seat.rest());
+            }
         }
     }
 }

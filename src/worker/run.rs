@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::{Came, Exchange};
+use super::seat::Turn;
 use super::shared::{Level, Shared};
 use super::{Setup, batch};
 use crate::api::page::{BodyError, Response};
@@ -63,6 +64,8 @@ pub(super) struct Run {
     look_at: Duration,
     renew_not_before: Duration,
     anew: bool,
+    /// Its time as leader, in a fleet.
+    turn: Option<Turn>,
 }
 
 /// How a run ended, if not by a panic.
@@ -74,8 +77,12 @@ pub(super) enum End {
 }
 
 impl Run {
-    /// Prepares a run from the state.
-    pub(super) fn new(setup: &Setup, opened: Opened<Box<dyn State>>) -> Result<Self, ConfigError> {
+    /// Prepares a run from the state; in a fleet, for a `turn`.
+    pub(super) fn new(
+        setup: &Setup,
+        opened: Opened<Box<dyn State>>,
+        turn: Option<Turn>,
+    ) -> Result<Self, ConfigError> {
         let (plan, clock) = (Arc::clone(&setup.plan), setup.clock);
         let now = clock.now();
         let mut dedup = Dedup::new(opened.recent_from).on(plan.dedup_on);
@@ -83,6 +90,7 @@ impl Run {
         let exchange = exchange(setup, opened.hash_key)?;
         let seed = fastrand::u64(..);
         let mut engine = Engine::new(Arc::clone(&plan), opened.progress, dedup, seed, now);
+        engine.count_on(&setup.shared.stats());
         if let Some(damage) = &opened.damage {
             engine.state_lost(damage, now);
         }
@@ -97,6 +105,7 @@ impl Run {
             look_at: Duration::ZERO,
             renew_not_before: Duration::ZERO,
             anew: false,
+            turn,
             plan,
             clock,
             engine,
@@ -108,7 +117,7 @@ impl Run {
     pub(super) fn run(&mut self) -> End {
         while !self.shared.stopping() {
             self.commit();
-            if self.anew {
+            if self.anew || !self.goes_on() {
                 self.publish();
                 return End::Anew;
             }
@@ -126,6 +135,29 @@ impl Run {
         End::Stopped
     }
 
+    /// Looks whether this node still reads the source, and whether the database that says so answers.
+    fn goes_on(&mut self) -> bool {
+        let Some(turn) = &mut self.turn else { return true };
+        let now = self.clock.now();
+        let trouble = turn.trouble();
+        if let Some(trouble) = &trouble {
+            self.engine.state_failed(&trouble.error, now);
+        }
+        if turn.recovers(trouble.is_some()) {
+            // Shows whether it can be written.
+            self.unsaved.get_or_insert_with(|| self.engine.commit(&[], Vec::new(), now));
+        }
+        let owes = self.unsaved.is_some() || self.shared.handoff().in_hands();
+        let Some(lending) = turn.look(owes) else { return false };
+        self.shared.handoff().lends(lending);
+        true
+    }
+
+    /// Whether there is no use in asking the state.
+    fn is_away(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.trouble().is_some())
+    }
+
     /// Does what the engine says; returns until when there is nothing else to do.
     fn step(&mut self) -> Duration {
         self.exchange.hold(&mut self.engine);
@@ -141,8 +173,11 @@ impl Run {
         Duration::ZERO
     }
 
-    /// Whether there is room for another page.
+    /// Whether another page may come, and there is room for it.
     fn has_room(&self) -> bool {
+        if self.turn.as_ref().is_some_and(|turn| !turn.may_read(self.clock.now())) {
+            return false;
+        }
         let handoff = self.shared.handoff();
         let (keys, marks) = handoff.unsettled();
         let (unsaved, keys_max) = match &self.unsaved {
@@ -177,7 +212,7 @@ impl Run {
         let poll = self.engine.poll_of(ticket);
         let fresh = self.engine.page(ticket, &page.events, page.next.as_deref(), &known, now);
         let unsure = self.engine.take_unsure();
-        if !unsure.is_empty() {
+        if !unsure.is_empty() && !self.is_away() {
             // If it cannot be written, records flow on all the same: after a crash, a change back may go untold.
             let _ = self.state.doubt(&unsure);
         }
@@ -220,6 +255,10 @@ impl Run {
         keys: impl Iterator<Item = &'k EventKey>,
     ) -> Option<HashMap<EventKey, Known>> {
         let mut known = self.engine.lookups(keys);
+        if !known.is_empty() && self.is_away() {
+            self.engine.deferred(ticket, self.clock.now());
+            return None;
+        }
         if !known.is_empty()
             && let Err(error) = self.state.known(&mut known)
         {
@@ -234,12 +273,14 @@ impl Run {
     /// Commits what has settled.
     fn commit(&mut self) {
         let now = self.clock.now();
+        self.shared.handoff().look(now.mono, self.plan.commit_delay);
         if now.mono < self.commit_not_before {
             return;
         }
         if self.unsaved.is_none() {
             let settled = self.shared.handoff().settle(now.mono, self.plan.commit_delay);
-            if !settled.is_empty() {
+            let last = self.turn.as_ref().is_some_and(Turn::finishes) && self.engine.has_counted();
+            if !settled.is_empty() || last {
                 self.unsaved = Some(self.engine.commit(&settled.marks, settled.keys, now));
             } else if now.mono >= self.look_at {
                 self.look_at = now.mono + LOOK_EVERY;
@@ -252,6 +293,9 @@ impl Run {
     }
 
     fn save(&mut self) {
+        if self.is_away() {
+            return;
+        }
         let Some(mut commit) = self.unsaved.take() else { return };
         self.engine.doubt(&mut commit);
         let saved = self.state.commit(&commit);
@@ -272,6 +316,11 @@ impl Run {
     /// can be written now, as far as is known.
     fn state_failed(&mut self, error: &StateError) -> bool {
         let now = self.clock.now();
+        if let (StateError::Fenced, Some(turn)) = (error, &self.turn) {
+            turn.fenced();
+            self.anew = true;
+            return false;
+        }
         if error.trouble() != Trouble::Lost || now.mono < self.renew_not_before {
             self.engine.state_failed(&error.to_string(), now);
             return false;
@@ -308,6 +357,7 @@ impl Run {
     /// The host is done: commits what it is known to have stored.
     fn last_commit(&mut self) {
         let now = self.clock.now();
+        self.shared.handoff().look(now.mono, self.plan.commit_delay);
         self.save();
         if self.unsaved.is_some() {
             return;
@@ -368,14 +418,20 @@ pub(super) fn report(plan: &Plan, shared: &Shared, report: &Report) {
 
 /// A pause before the thread comes back to life, which a stop ends.
 pub(super) fn rest(shared: &Shared) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let until = shared.now().mono + REST;
-    while let Ok(runtime) = &runtime
-        && !shared.stopping()
+    while !shared.stopping()
         && let Some(left) = until.checked_sub(shared.now().mono)
-    {
+        && wait(shared, left)
+    {}
+}
+
+/// Waits for so long, or until something happens. False if the system lets nobody wait.
+pub(super) fn wait(shared: &Shared, at_most: Duration) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let waited = runtime.map(|runtime| {
         runtime.block_on(async {
-            let _ = tokio::time::timeout(left, shared.wake.notified()).await;
+            let _ = tokio::time::timeout(at_most, shared.wake.notified()).await;
         });
-    }
+    });
+    waited.is_ok()
 }

@@ -63,6 +63,35 @@ fn every_example_pipeline_is_clean() {
     }
 }
 
+/// As the unit and the manifest give it what it needs.
+#[test]
+fn the_fleets_configuration_is_clean_and_without_a_databases_host_it_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path().to_string_lossy().into_owned();
+    let text = std::fs::read_to_string(format!("{ROOT}/conf/fleet/lookback.yaml")).unwrap();
+    let path = dir.path().join("lookback.yaml");
+    std::fs::write(&path, text.replace("/var/lib/fluent-bit", &here)).unwrap();
+    for name in text.split("${CREDENTIALS_DIRECTORY}/").skip(1) {
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && !"-.".contains(c)).unwrap();
+        let file = dir.path().join(&name[..end]);
+        std::fs::write(&file, SECRET).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o440);
+        std::fs::set_permissions(file, mode).unwrap();
+    }
+    for (database, code, end) in [
+        ("a.example,b.example", 0, "fine (linted, not tried)\n"),
+        ("", 1, "property 'db': names no host"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lookback"));
+        command.arg("check").arg(&path).arg("--offline").env("LOOKBACK_DB_HOST", database);
+        command.env("CREDENTIALS_DIRECTORY", dir.path()).env("LISTEN", "127.0.0.1");
+        let output = command.env("KAFKA_PASSWORD", SECRET).output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(shown.contains(end) && !shown.contains(SECRET), "{shown}");
+        assert_eq!(output.status.code(), Some(code), "{shown}");
+    }
+}
+
 /// A configuration that asks the bench's simulator.
 fn configured(bench: &Bench, more: &str) -> std::path::PathBuf {
     let (url, dir) = (bench.simulator.url(), bench.path(""));

@@ -95,7 +95,9 @@ fn shown() -> BTreeMap<String, BTreeSet<(String, String)>> {
 fn dashboard_and_alerts_ask_for_metrics_and_labels_that_a_running_plugin_shows() {
     let shown = shown();
     let labels = |name: &str| shown[name].iter().map(|it| it.0.as_str()).collect::<BTreeSet<_>>();
-    let all: BTreeSet<&str> = shown.keys().flat_map(|name| labels(name)).collect();
+    let mut all: BTreeSet<&str> = shown.keys().flat_map(|name| labels(name)).collect();
+    // Prometheus adds these.
+    all.extend(["job", "instance"]);
     let (panels, alerts) = (dashboard(), alert_exprs());
     assert!(panels.len() >= 16 && alerts.len() >= 10);
     for (place, expr) in panels.iter().chain(&alerts) {
@@ -123,7 +125,8 @@ fn every_alert_says_what_to_do_and_is_tested() {
     for rule in alerts() {
         let name = rule["alert"].as_str().unwrap();
         let said = |key: &str| rule["annotations"][key].as_str().unwrap_or_default();
-        assert!(said("action").len() > 40 && said("summary").contains("$labels.source"), "{name}");
+        let names = ["$labels.source", "$labels.job"].map(|label| said("summary").contains(label));
+        assert!(said("action").len() > 40 && names.contains(&true), "{name}");
         let fires = tests.match_indices(&format!("alertname: {name}\n")).any(|(at, _)| {
             tests[at..].lines().nth(1).is_some_and(|line| line.trim() == "exp_alerts:")
         });

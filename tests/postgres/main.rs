@@ -9,13 +9,17 @@
 //! | [`faults`] | what if the connection is cut, the server stalls, restarts, or takes no writes? |
 //! | [`tls`] | which servers are talked to, and which are not? |
 //! | [`secrets`] | where is the password? |
+//! | [`command_line`] | what do `lookback state` and `check` say of a database, and is docs/fleet.md right? |
+//! | [`leases`] | who of several nodes reads a source? |
 //! | [`links`] | what does a process hold of a database, and what is left of it? |
 
 #![allow(clippy::disallowed_methods, reason = "tests have deadlines")]
 
 mod bench;
+mod command_line;
 mod commits;
 mod faults;
+mod leases;
 mod links;
 mod relay;
 mod same;

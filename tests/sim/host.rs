@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use in_lookback::handoff::Handoff;
+use in_lookback::model::Now;
 
 use crate::fuse::{Crash, Fuse};
 use crate::ledger::Ledger;
@@ -60,8 +61,8 @@ impl Host {
     }
 
     /// When it has something to do next, given what waits for it.
-    pub(crate) fn wake(&self, handoff: &Handoff) -> Duration {
-        let tick = if handoff.peek().is_some() { self.next_tick } else { Duration::MAX };
+    pub(crate) fn wake(&self, handoff: &Handoff, clock: Now) -> Duration {
+        let tick = if handoff.peek(clock).is_some() { self.next_tick } else { Duration::MAX };
         let fetch = if self.ring.is_empty() { Duration::MAX } else { self.next_fetch };
         if self.paused { Duration::MAX } else { tick.min(fetch) }
     }
@@ -82,7 +83,7 @@ impl Host {
         &mut self,
         handoff: &mut Handoff,
         now: Duration,
-        mono: Duration,
+        clock: Now,
         ledger: &mut Ledger,
         fuse: &mut Fuse,
     ) -> Result<(), Crash> {
@@ -92,7 +93,7 @@ impl Host {
         }
         if now >= self.next_tick {
             self.next_tick = next(now, TICK);
-            self.tick(handoff, now, mono, fuse)?;
+            self.tick(handoff, now, clock, fuse)?;
         }
         Ok(())
     }
@@ -101,11 +102,11 @@ impl Host {
         &mut self,
         handoff: &mut Handoff,
         now: Duration,
-        mono: Duration,
+        clock: Now,
         fuse: &mut Fuse,
     ) -> Result<(), Crash> {
         for _ in 0..self.habits.lots_max {
-            let Some((tag, bytes)) = handoff.lend() else { break };
+            let Some((tag, bytes)) = handoff.lend(clock) else { break };
             fuse.step()?;
             if self.ring.len() >= RING_MAX || self.rng.f64() < self.habits.refuses {
                 handoff.refused(bytes);
@@ -113,7 +114,7 @@ impl Host {
             }
             self.ring.push_back(Entry { bytes: bytes.clone(), health: tag.is_some(), taken: now });
             fuse.step()?;
-            handoff.taken(bytes, mono);
+            handoff.taken(bytes, clock.mono);
         }
         Ok(())
     }

@@ -21,25 +21,25 @@ const SWEEPS: [&str; 6] =
     ["off", "off", "2h/30m", "3h/1h, 20h/5h", "6h/2h, 24h/6h", "4h/1h, 12h/6h, 30h/12h"];
 
 /// Chance, in the words that scenarios need.
-struct Dice(fastrand::Rng);
+pub(crate) struct Dice(pub(crate) fastrand::Rng);
 
 impl Dice {
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.0.usize(..choices.len())]
     }
 
-    fn within(&mut self, from: Duration, to: Duration) -> Duration {
+    pub(crate) fn within(&mut self, from: Duration, to: Duration) -> Duration {
         from + (to - from).mul_f64(self.0.f64())
     }
 
     /// Mostly short, now and then very long.
-    fn span(&mut self, least: Duration, most: Duration) -> Duration {
+    pub(crate) fn span(&mut self, least: Duration, most: Duration) -> Duration {
         let octaves = (most.as_secs_f64() / least.as_secs_f64()).log2();
         least.mul_f64((octaves * self.0.f64()).exp2())
     }
 
     /// Spans of trouble, `per_day` of them on average.
-    fn spans(
+    pub(crate) fn spans(
         &mut self,
         per_day: f64,
         from: Duration,
@@ -190,7 +190,7 @@ fn incidents(dice: &mut Dice, from: Duration, to: Duration) -> Vec<(Duration, In
 }
 
 /// Names the seed if its run panics.
-struct Naming(u64);
+pub(crate) struct Naming(pub(crate) u64);
 
 impl Drop for Naming {
     fn drop(&mut self) {
@@ -234,7 +234,7 @@ fn check(style: Style, changes: Changes, seed: u64) {
     drop(naming);
 }
 
-fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 

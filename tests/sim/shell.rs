@@ -37,9 +37,16 @@ pub(crate) struct World {
     pub(crate) state: MemoryState,
     pub(crate) ledger: Ledger,
     pub(crate) fuse: Fuse,
+    /// Whether the state refuses what the process writes, since another node has the source.
+    pub(crate) fenced: bool,
 }
 
 impl World {
+    /// The state, for one who writes.
+    fn writes(&mut self) -> Result<&mut MemoryState, StateError> {
+        if self.fenced { Err(StateError::Fenced) } else { Ok(&mut self.state) }
+    }
+
     /// What the state does not hold any more may come again.
     fn note_loss(&mut self) {
         let Self { events, state, ledger, .. } = self;
@@ -64,6 +71,10 @@ pub(crate) struct Shell {
     unsaved: Option<Commit>,
     commit_not_before: Duration,
     renew_not_before: Duration,
+    /// Whether it may ask for records.
+    pub(crate) reads: bool,
+    /// Whether it has found that another node has the source.
+    pub(crate) fenced: bool,
     /// Every report but the heartbeats.
     pub(crate) reports: Vec<Report>,
 }
@@ -92,6 +103,8 @@ impl Shell {
             unsaved: None,
             commit_not_before: Duration::ZERO,
             renew_not_before: Duration::ZERO,
+            reads: true,
+            fenced: false,
             reports: Vec::new(),
         }
     }
@@ -99,13 +112,17 @@ impl Shell {
     /// One round of the loop. Returns when, by true time, there is something to do again.
     pub(crate) fn turn(&mut self, world: &mut World) -> Result<Duration, Crash> {
         let arrived = |(at, _): &(Duration, Answer)| *at <= world.clock.time;
-        if let Some(first) = self.under_way.iter().position(arrived) {
+        if self.reads
+            && let Some(first) = self.under_way.iter().position(arrived)
+        {
             let (_, answer) = self.under_way.remove(first);
             self.answered(answer, world)?;
         }
         self.commit(world)?;
         let mut until = world.clock.at(self.next_commit()).min(self.step(world)?);
-        if let Some(at) = self.under_way.iter().map(|(at, _)| *at).min() {
+        if self.reads
+            && let Some(at) = self.under_way.iter().map(|(at, _)| *at).min()
+        {
             until = until.min(at);
         }
         self.publish(world)?;
@@ -117,7 +134,7 @@ impl Shell {
             let now = world.clock.now();
             let time = world.clock.time;
             let room = self.handoff.ready_bytes() < AHEAD_MAX.min(self.plan.tick_bytes);
-            let step = self.engine.next(now, room);
+            let step = self.engine.next(now, room && self.reads);
             world.fuse.step()?;
             let answer = match step {
                 Step::Wait(until) if until > now.mono => return Ok(world.clock.at(until)),
@@ -173,9 +190,10 @@ impl Shell {
         world: &mut World,
         now: Now,
     ) -> Result<(), Crash> {
-        let says = |index: &usize| world.events[*index].says(page.says_as_of);
+        let happenings = std::rc::Rc::clone(&world.events);
+        let says = |index: &usize| happenings[*index].says(page.says_as_of);
         let shown = |index: &usize| {
-            let mut event = event::shown(*index, &world.events[*index]);
+            let mut event = event::shown(*index, &happenings[*index]);
             if self.plan.dedup_on == DedupOn::Content {
                 event.seen.content = says(index).content();
             }
@@ -193,7 +211,7 @@ impl Shell {
         let fresh = self.engine.page(ticket, &events, page.next.as_deref(), &known, now);
         page.events.iter().for_each(|index| world.ledger.shown(*index, says(index)));
         let unsure = self.engine.take_unsure();
-        if !unsure.is_empty() && world.state.doubt(&unsure).is_err() {
+        if !unsure.is_empty() && world.writes().and_then(|state| state.doubt(&unsure)).is_err() {
             world.ledger.not_doubted(&unsure);
         }
         world.fuse.step()?;
@@ -215,6 +233,7 @@ impl Shell {
 
     fn commit(&mut self, world: &mut World) -> Result<(), Crash> {
         let now = world.clock.now();
+        self.handoff.look(now.mono, self.plan.commit_delay);
         if now.mono < self.commit_not_before {
             return Ok(());
         }
@@ -235,7 +254,7 @@ impl Shell {
         let Some(mut commit) = self.unsaved.take() else { return Ok(()) };
         self.engine.doubt(&mut commit);
         world.fuse.step()?;
-        let saved = world.state.commit(&commit);
+        let saved = world.writes().and_then(|state| state.commit(&commit));
         let now = world.clock.now();
         match saved {
             Ok(ids) => {
@@ -255,6 +274,7 @@ impl Shell {
 
     fn state_failed(&mut self, error: &StateError, world: &mut World) {
         let now = world.clock.now();
+        self.fenced |= matches!(error, StateError::Fenced);
         if error.trouble() != Trouble::Lost || now.mono < self.renew_not_before {
             return self.engine.state_failed(&error.to_string(), now);
         }
@@ -272,6 +292,11 @@ impl Shell {
         }
     }
 
+    /// Whether the host has records that are not committed.
+    pub(crate) fn owes(&self) -> bool {
+        self.unsaved.is_some() || self.handoff.in_hands()
+    }
+
     fn next_commit(&self) -> Duration {
         if self.unsaved.is_some() {
             return self.commit_not_before;
@@ -287,6 +312,7 @@ impl Shell {
         world: &mut World,
     ) -> Result<bool, Crash> {
         let now = world.clock.now();
+        self.handoff.look(now.mono, self.plan.commit_delay);
         self.save(world)?;
         if self.unsaved.is_some() {
             return Ok(false);

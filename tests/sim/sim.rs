@@ -122,6 +122,7 @@ pub(crate) fn run(scenario: Scenario) -> Outcome {
             state: MemoryState::default(),
             ledger,
             fuse,
+            fenced: false,
         },
         host: Host::new(scenario.habits, scenario.seed),
         process: None,
@@ -154,7 +155,10 @@ impl Sim {
     fn advance(&mut self) -> bool {
         let process = match &self.process {
             None => self.starts_at,
-            Some(shell) => self.wakes_at.min(self.host.wake(&shell.handoff)).max(self.frozen_until),
+            Some(shell) => {
+                let host = self.host.wake(&shell.handoff, self.world.clock.now());
+                self.wakes_at.min(host).max(self.frozen_until)
+            }
         };
         let incident = self.next_incident().unwrap_or(Duration::MAX);
         let next = process.min(incident).max(self.world.clock.time);
@@ -168,7 +172,7 @@ impl Sim {
             return Ok(());
         }
         let World { clock, ledger, fuse, .. } = &mut self.world;
-        self.host.turn(&mut shell.handoff, clock.time, clock.now().mono, ledger, fuse)?;
+        self.host.turn(&mut shell.handoff, clock.time, clock.now(), ledger, fuse)?;
         self.wakes_at = shell.turn(&mut self.world)?;
         Ok(())
     }

@@ -21,7 +21,7 @@ impl Definition {
 
     fn check_parameters(&self) -> Result<(), DefinitionError> {
         for (name, parameter) in &self.parameters {
-            if keys::find(name).is_some() || keys::PLANNED.contains(&name.as_str()) {
+            if keys::find(name).is_some() {
                 let problem = format!("parameters: '{name}' is a property of lookback itself");
                 return Err(DefinitionError::new(problem));
             }

@@ -29,6 +29,7 @@ const QUIET_CALLBACKS: u64 = 3;
 /// Hosts every input named `lookback`; other inputs, filters and outputs of the configuration are passed over.
 /// Records, health records too, go to stdout as JSON lines; the log goes to stderr.
 /// SIGINT and SIGTERM shut down in order (a second one at once), SIGHUP reads the configuration again.
+/// With a shared database it is a node of the fleet like any other: what it is handed, no other node is.
 #[derive(Args)]
 pub(crate) struct RunArgs {
     /// The configuration: .yaml and .yml as YAML, any other as classic
@@ -121,7 +122,7 @@ fn try_run(
     if end == End::TimedOut {
         eprintln!(
             "lookback: no complete poll within --timeout ({} s): {} requests and {} records so far. If both \
-             grow, raise --timeout or rate_limit, or lower window; else see the log for fetch_failed or auth_failed",
+             grow, raise --timeout or rate_limit, or lower window; else see the log for fetch_failed, auth_failed or, where another node has the source, standby",
             args.timeout,
             count("lookback_requests_total"),
             count("lookback_records_total"),

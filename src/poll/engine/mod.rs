@@ -392,6 +392,19 @@ impl Engine {
         self.reports.push(Report::state_lost(what));
     }
 
+    /// Goes on counting where the engine before it was.
+    pub fn count_on(&mut self, before: &Stats) {
+        let window = self.stats.window;
+        self.stats = Stats { window, ..before.standing_by() };
+        self.last_pulse = self.pulse_from();
+    }
+
+    /// What the next heartbeat counts from.
+    fn pulse_from(&self) -> Pulse {
+        let Stats { records, duplicates, late, .. } = self.stats;
+        Pulse { records, duplicates, late, ..Pulse::default() }
+    }
+
     /// Counts and levels as of now.
     pub fn stats(&mut self, now: Now) -> &mut Stats {
         self.stats.behind = now.wall.since(self.durable.read_until());
@@ -450,12 +463,7 @@ impl Engine {
         self.next_pulse = now.mono + every;
         let last = self.last_pulse;
         let stats = self.stats(now).clone();
-        self.last_pulse = Pulse {
-            records: stats.records,
-            duplicates: stats.duplicates,
-            late: stats.late,
-            ..Pulse::default()
-        };
+        self.last_pulse = self.pulse_from();
         self.reports.push(Report::heartbeat(Pulse {
             records: stats.records - last.records,
             duplicates: stats.duplicates - last.duplicates,

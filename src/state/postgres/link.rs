@@ -181,7 +181,8 @@ impl Pool {
                 Ok(done)
             }
             Err(error) => {
-                if matches!(&error, StateError::Database(error) if error.is_of_connection()) {
+                if matches!(&error, StateError::Database(error) if error.is_of_connection() || error.is_loss())
+                {
                     self.idle().clear();
                 }
                 Err(session.unquoted(error))

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use in_lookback::api::page::PageReader;
 use in_lookback::auth;
-use in_lookback::config::ConfigError;
 use in_lookback::config::plan::Plan;
+use in_lookback::config::{ConfigError, Db};
 use in_lookback::http::Http;
 
-use super::Input;
 use super::finding::{Finding, Severity};
+use super::{Input, fleet};
 
 /// How an SQLite file begins.
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -23,13 +23,24 @@ pub(crate) fn lint(input: &Input<'_>, plan: &Plan, findings: &mut Vec<Finding>) 
     for error in refused.into_iter().filter_map(Result::err) {
         findings.push(Finding::refusal(input.place_of(&error.property), &error));
     }
-    let exposed = auth::exposed(plan).into_iter().chain(plan.http.warning());
+    let exposed = auth::exposed(plan).into_iter();
+    let exposed = exposed.chain(plan.http.warning()).chain(plan.db.warning());
     for sentence in exposed {
         let property = sentence.split('\'').nth(1).unwrap_or_default();
         findings.push(Finding::warning(input.place_of(property), &sentence));
     }
     let place = input.place_of("db");
-    let Some(db) = plan.db.file() else { return };
+    let db = match &plan.db {
+        Db::File(path) => path,
+        Db::Shared(fleet) => {
+            let unreadable = fleet::unreadable(&fleet.database).into_iter();
+            findings.extend(
+                unreadable
+                    .map(|(problem, mend)| Finding::new(Severity::Error, place, problem, mend)),
+            );
+            return;
+        }
+    };
     if let Err((problem, mend)) = state(db) {
         findings.push(Finding::new(Severity::Error, place, problem, mend));
     }

@@ -8,6 +8,7 @@
 //! | [`budget`] | requests an hour, needed and allowed |
 //! | [`delivery`] | from the input to the SIEM: storage, routes, retries |
 //! | [`files`] | what of the machine is named: the state's place, certificates |
+//! | [`fleet`] | a shared database: what would work against it, and what it says of itself |
 //! | [`attempt`] | a token, then pages: what the API says |
 //! | [`advice`] | what that says of drift and window |
 //! | [`report`] | the words |
@@ -18,6 +19,7 @@ mod budget;
 mod delivery;
 mod files;
 mod finding;
+mod fleet;
 mod properties;
 mod report;
 mod schedule;
@@ -43,13 +45,13 @@ use crate::config::{self, Config, Place, Section};
 ///
 /// Says what lookback would refuse, what would lose records, and what to do about it. Then, unless --offline, asks for
 /// a token and for the newest events, and says how late the API is. It delivers nothing, starts no subscription, and
-/// leaves the state alone. Needs what Fluent Bit will have: its environment, its user, its network.
+/// leaves the state alone: of a shared database it asks only what it is. Needs what Fluent Bit will have: its environment, its user, its network.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes:
   0  fine; there may be warnings
   1  findings: it would not start (error), or can lose records (loss)
-  2  nothing of that kind, but it could not be tried: no token, or no page")]
+  2  nothing of that kind, but it could not be tried: no token, no page, or no database")]
 pub(crate) struct CheckArgs {
     /// The configuration: .yaml and .yml as YAML, any other as classic
     config: PathBuf,
@@ -122,7 +124,7 @@ fn look(args: &CheckArgs) -> Report {
         Err(error) => {
             let mend = "mend the file: nothing else could be looked at";
             let finding = Finding::new(Severity::Error, &error.place, error.message, mend);
-            return Report { config: name, findings: vec![finding], inputs: Vec::new() };
+            return Report::unread(name, finding);
         }
     };
     let inputs = inputs(&config);
@@ -144,8 +146,9 @@ fn look(args: &CheckArgs) -> Report {
             trial,
         });
     }
+    let databases = fleet::look(&inputs, args.offline, &mut findings);
     findings.sort_by_key(|finding| finding.severity);
-    Report { config: name, findings, inputs: looked }
+    Report { config: name, findings, databases, inputs: looked }
 }
 
 /// The inputs that are lookback's.
@@ -168,6 +171,7 @@ fn lint(config: &Config, inputs: &[Input<'_>], now: Timestamp) -> Vec<Finding> {
         }
     }
     schedule::one_source_each(inputs, &mut findings);
+    fleet::lint(inputs, &mut findings);
     delivery::lint(config, inputs, &mut findings);
     findings
 }

@@ -1,6 +1,6 @@
 //! Lints of an input's properties by themselves: is there such a one, is it set twice, is a secret in clear.
 
-use in_lookback::config::keys;
+use in_lookback::config::{Db, keys};
 
 use super::Input;
 use super::finding::{Finding, Severity};
@@ -36,11 +36,7 @@ pub(crate) fn lint(input: &Input<'_>, findings: &mut Vec<Finding>) {
 fn unknown(input: &Input<'_>, findings: &mut Vec<Finding>) {
     let own = input.parameters.iter().flatten().map(String::as_str);
     let table = keys::KEYS.iter().map(|key| key.name);
-    let all: Vec<&str> = table
-        .chain(keys::PLANNED.iter().copied())
-        .chain(HOSTS.iter().copied())
-        .chain(own)
-        .collect();
+    let all: Vec<&str> = table.chain(HOSTS.iter().copied()).chain(own).collect();
     for Property { key, place, .. } in &input.section.properties {
         if all.iter().any(|name| name.eq_ignore_ascii_case(key)) {
             continue;
@@ -80,6 +76,7 @@ fn twice(input: &Input<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn in_clear(input: &Input<'_>, findings: &mut Vec<Finding>) {
+    password_in_clear(input, findings);
     for property in &input.section.properties {
         let secret = keys::KEYS
             .iter()
@@ -88,8 +85,7 @@ fn in_clear(input: &Input<'_>, findings: &mut Vec<Finding>) {
         if property.value.is_empty() || property.from_environment {
             continue;
         }
-        let open =
-            if is_open(property) { ", which everybody on this machine can read" } else { "" };
+        let open = open(property);
         let problem = format!("property '{}': the secret stands in the file{open}", key.name);
         let mend = format!(
             "use a variable of the environment (`${{NAME}}`) or {}_file, and change the secret if others may have seen it",
@@ -97,6 +93,22 @@ fn in_clear(input: &Input<'_>, findings: &mut Vec<Finding>) {
         );
         findings.push(Finding::new(Severity::Warning, &property.place, problem, mend));
     }
+}
+
+/// A database's URL may hold one.
+fn password_in_clear(input: &Input<'_>, findings: &mut Vec<Finding>) {
+    let Some(Db::Shared(fleet)) = input.plan.as_ref().ok().map(|plan| &plan.db) else { return };
+    let mut properties = input.section.properties.iter();
+    let property = properties.find(|it| it.key.eq_ignore_ascii_case("db") && !it.from_environment);
+    if let Some(property) = property.filter(|_| fleet.database.password.is_some()) {
+        let problem = format!("property 'db': the secret stands in the file{}", open(property));
+        let mend = "use a variable of the environment (`${NAME}`) or `?password_file=/path`, and change the password if others may have seen it";
+        findings.push(Finding::new(Severity::Warning, &property.place, problem, mend));
+    }
+}
+
+fn open(property: &Property) -> &'static str {
+    if is_open(property) { ", which everybody on this machine can read" } else { "" }
 }
 
 /// Whether the file that it stands in can be read by everybody.

@@ -9,6 +9,7 @@ use super::advice::Advice;
 use super::attempt::Tried;
 use super::budget::Budget;
 use super::finding::Finding;
+use super::fleet;
 use super::schedule::about;
 
 /// As wide as a terminal at least is.
@@ -41,6 +42,7 @@ pub(crate) struct Looked {
 pub(crate) struct Report {
     pub(crate) config: String,
     pub(crate) findings: Vec<Finding>,
+    pub(crate) databases: Vec<fleet::Looked>,
     pub(crate) inputs: Vec<Looked>,
 }
 
@@ -65,11 +67,18 @@ impl Verdict {
 }
 
 impl Report {
+    /// Of a configuration that cannot be read.
+    pub(crate) fn unread(config: String, finding: Finding) -> Self {
+        Self { config, findings: vec![finding], databases: Vec::new(), inputs: Vec::new() }
+    }
+
     pub(crate) fn verdict(&self) -> Verdict {
         if self.findings.iter().any(|finding| finding.severity.is_serious()) {
             return Verdict::Serious;
         }
-        match self.inputs.iter().any(|input| matches!(input.trial, Trial::Failed(..))) {
+        let mut inputs = self.inputs.iter().map(|input| matches!(input.trial, Trial::Failed(..)));
+        let failed = |it: &fleet::Looked| matches!(it.trial, fleet::Trial::Failed(..));
+        match inputs.any(|failed| failed) || self.databases.iter().any(failed) {
             true => Verdict::Untried,
             false => Verdict::Fine,
         }
@@ -81,6 +90,11 @@ impl Report {
             let _ = writeln!(out, "{:<INDENT$}{}", finding.severity.as_str(), finding.place);
             say(&mut out, "", &finding.problem);
             say(&mut out, "-> ", &finding.mend);
+            out.push('\n');
+        }
+        for database in &self.databases {
+            let _ = writeln!(out, "{:<INDENT$}{}", "database", database.fleet.database);
+            database.lines().iter().for_each(|(word, text)| say(&mut out, word, text));
             out.push('\n');
         }
         for input in &self.inputs {
@@ -111,10 +125,12 @@ impl Report {
 
     pub(crate) fn json(&self) -> Value {
         let inputs: Vec<Value> = self.inputs.iter().map(Looked::json).collect();
+        let databases: Vec<Value> = self.databases.iter().map(fleet::Looked::json).collect();
         json!({
             "config": self.config,
             "verdict": self.verdict().as_str(),
             "findings": self.findings,
+            "databases": databases,
             "inputs": inputs,
         })
     }

@@ -154,7 +154,7 @@ pub(crate) fn one_source_each(inputs: &[Input<'_>], findings: &mut Vec<Finding>)
             continue;
         };
         let place = input.place_of("source");
-        let (severity, problem) = match other.db == plan.db {
+        let (severity, problem) = match other.db.is_same(&plan.db) {
             true => (Severity::Error, "the second one refuses to start"),
             false => (Severity::Warning, "with a db of its own each, all its records come twice"),
         };

@@ -44,6 +44,53 @@ fn linted(name: &str, text: &str) -> Vec<Finding> {
     lint(&config, &inputs, NOW)
 }
 
+#[test]
+fn what_works_against_a_fleet_is_found() {
+    let fleet = |rest: &str| {
+        let db = "db: postgresql://me@db.example/fleet?sslmode=verify-full";
+        linted(
+            "a.yaml",
+            &GOOD.replace(
+                "db: /var/lib/fluent-bit/lookback.db",
+                &format!("{db}\n      node: a{rest}"),
+            ),
+        )
+    };
+    assert_eq!(fleet(""), vec![]);
+    for (rest, problem) in [
+        ("\n      lease: 9s", "change hands"),
+        ("\n      lease: 6m", "nobody reads"),
+        (".b\n      node: b", "is set before"),
+    ] {
+        let found = fleet(rest);
+        assert!(found.len() == 1 && found[0].problem.contains(problem), "{found:#?}");
+    }
+    let second = "    - {name: lookback, tag: entra.okta, api: okta_system_log, domain: x.example, token: '${PATH}', storage.type: filesystem, db: 'postgresql://me@db.example/fleet', node: b}\n  outputs:";
+    let first = GOOD.replace(
+        "db: /var/lib/fluent-bit/lookback.db",
+        "db: postgresql://me@db.example/fleet\n      node: a",
+    );
+    let found = linted("a.yaml", &first.replace("  outputs:", second));
+    assert!(found.len() == 1 && found[0].problem.contains("one process is one node"), "{found:#?}");
+}
+
+#[test]
+fn a_password_in_a_databases_url_is_a_secret_in_the_file() {
+    for (db, found) in [
+        ("postgresql://me:hunter2@db.example/fleet", true),
+        ("postgresql://me:${PWD}@db.example/fleet", false),
+        ("postgresql://me@db.example/fleet", false),
+    ] {
+        // What a path has that a URL may not is not the point.
+        let text = GOOD
+            .replace("db: /var/lib/fluent-bit/lookback.db", &format!("db: {db}\n      node: a"));
+        let of_secret = |it: &Finding| it.problem.contains("the secret stands in the file");
+        let all = linted("a.yaml", &text);
+        assert_eq!(all.iter().any(of_secret), found, "{all:#?}");
+        assert!(!format!("{all:?}").contains("hunter2"), "{all:#?}");
+    }
+}
+
 /// The good one with something else in the place of something.
 fn changed(from: &str, to: &str) -> Vec<Finding> {
     assert!(GOOD.contains(from), "{from}");
@@ -102,7 +149,7 @@ fn what_is_wrong_is_found_with_its_line_and_the_mend() {
     for (from, to, severity, line, problem, mend) in [
         (input, with("intervall: 5m").as_str(), Error, 14, "'intervall'", "write 'interval'"),
         (input, &with("xyzzy: 1"), Error, 14, "'xyzzy'", "remove it"),
-        (input, &with("node: here"), Error, 14, "'node'", "remove it"),
+        (input, &with("node: here"), Error, 14, "db is a file", "remove it, or set db"),
         (input, &with("dedup_on: bytes"), Error, 14, "found 'bytes'", "expected id or content"),
         (input, &with("tenant: other"), Error, 14, "set before", "remove one"),
         (input, &with("window: 2m"), Error, 14, "not longer than interval", "raise window"),
@@ -354,7 +401,8 @@ fn a_report_fits_eighty_columns_and_says_the_verdict() {
         (lossy, failed(), Verdict::Serious, "a.yaml: 1 thing to mend"),
         (vec![], failed(), Verdict::Untried, "a.yaml: could not be tried"),
     ] {
-        let report = Report { config: "a.yaml".to_owned(), findings, inputs: vec![looked(trial)] };
+        let (config, inputs) = ("a.yaml".to_owned(), vec![looked(trial)]);
+        let report = Report { config, findings, databases: Vec::new(), inputs };
         assert_eq!(report.verdict(), verdict);
         let text = report.text();
         assert_eq!(text.lines().last(), Some(last), "{text}");

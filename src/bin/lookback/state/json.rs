@@ -1,16 +1,35 @@
 //! For programs.
 
+use std::collections::BTreeMap;
+
 use in_lookback::model::{TimeRange, Timestamp};
 use in_lookback::poll::ledger::{Counts, Hour};
 use in_lookback::poll::progress::SweepProgress;
 use in_lookback::state::look::{HourRow, Source};
+use in_lookback::state::postgres::look::Holder;
 use serde_json::{Value, json};
 
 use super::coverage::{Coverage, Hole, Judged};
 use super::time;
 
-pub(crate) fn sources(sources: &[Source], now: Timestamp) -> Value {
-    sources.iter().map(|source| self::source(source, now)).collect()
+pub(crate) fn sources(
+    sources: &[Source],
+    leaders: Option<&BTreeMap<String, Holder>>,
+    now: Timestamp,
+) -> Value {
+    let each = |source: &Source| {
+        let mut value = self::source(source, now);
+        if let Some(leaders) = leaders {
+            let holder = leaders.get(&source.name);
+            value["is_led"] = json!(holder.is_some_and(|it| it.left > 0.0));
+            value["node"] = json!(holder.map(|it| &it.node));
+            value["epoch"] = json!(holder.map(|it| it.epoch));
+            value["lease_until"] = json!(holder.map(|it| time(it.until)));
+            value["lease_left_seconds"] = json!(holder.map(|it| it.left));
+        }
+        value
+    };
+    sources.iter().map(each).collect()
 }
 
 fn source(source: &Source, now: Timestamp) -> Value {

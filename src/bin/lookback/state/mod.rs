@@ -1,44 +1,47 @@
-//! `lookback state`: what a state file holds, and which hours have been read completely.
+//! `lookback state`: what a state holds, and which hours have been read completely.
 //!
 //! | module | idea |
 //! |---|---|
+//! | [`place`] | a file, or a database that several machines share |
 //! | [`coverage`] | which hours are whole, and which are holes |
 //! | [`text`], [`json`] | the words |
 
 mod coverage;
 mod json;
+mod place;
 mod text;
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use in_lookback::clock::Clock;
 use in_lookback::model::Timestamp;
-use in_lookback::state::look::{Source, look};
-use in_lookback::state::{StateError, Trouble};
+use in_lookback::state::look::Source;
 
 use self::coverage::Coverage;
+use self::place::{Found, Place};
 use crate::terminal::wants_colour;
 use crate::text::plain;
 use crate::when::{When, parse_when};
 
-/// Show what a state file holds: how far each source was read, and which hours completely.
+/// Show what a state holds: how far each source was read, and which hours completely.
 ///
-/// Reads the file that `db` names, while the plugin runs and when it does not; it creates and changes nothing, and holds up nobody. With
-/// --coverage, an hour of event time a row, in UTC: how many records came, how many were known already, how many of them a
+/// Reads the file or the database that `db` names, while the plugin runs and when it does not; it creates and changes nothing, and holds up
+/// nobody. Of a database it also shows who leads each source, and for how long yet. With --coverage, an hour of event time a row, in UTC: how many records came, how many were known already, how many of them a
 /// sweep saw first, and when all of the hour was read for the first and for the last time, by a live poll, the catch-up or
 /// a sweep. Holes stand out: hours that were never read completely, or of which something could not be had.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes:
-  0  the file could be read; with --coverage: every hour was read completely
+  0  the state could be read; with --coverage: every hour was read completely
   1  with --coverage: there are holes
   2  could not tell: the reason is printed")]
 pub(crate) struct StateArgs {
-    /// The state file, as `db` names it
+    /// The state, as `db` names it: a file, or the URL of a database. Its password is better not written here, where others see
+    /// it: PGPASSWORD, `?password_file=` or `?passfile=` hold it
+    // Not parsed here: what is wrong would be quoted, password and all.
     db: PathBuf,
 
     /// Hour by hour, what of this source was read
@@ -92,17 +95,21 @@ fn show(args: &StateArgs) -> Result<(String, u8), String> {
     {
         return Err(format!("--from ({}) must be before --to ({})", time(from), time(to)));
     }
-    let sources = look(&args.db).map_err(|error| explain(&args.db, &error))?;
+    let place = Place::parse(&args.db)?;
+    let Found { sources, leaders } = place.look(args.coverage.as_deref())?;
     let Some(name) = &args.coverage else {
         let text = match args.json {
-            true => format!("{:#}\n", json::sources(&sources, now)),
-            false => text::sources(&sources, now, wants_colour()),
+            true => format!("{:#}\n", json::sources(&sources, leaders.as_ref(), now)),
+            false => text::sources(&sources, leaders.as_ref(), now, wants_colour()),
         };
         return Ok((text, 0));
     };
-    let source = find(&sources, name).map_err(|error| format!("{}: {error}", args.db.display()))?;
+    let source = find(&sources, name).map_err(|error| format!("{place}: {error}"))?;
+    if leaders.is_some() && source.progress.is_none() {
+        return Err(format!("{place}: {name}: {}", text::NEVER));
+    }
     let coverage = coverage::judge(source, (from, to), now)
-        .map_err(|problem| format!("{}: {name}: {problem}", args.db.display()))?;
+        .map_err(|problem| format!("{place}: {name}: {problem}"))?;
     let text = match args.json {
         true => format!("{:#}\n", json::coverage(name, &coverage)),
         false => text::coverage(&coverage, wants_colour()),
@@ -123,56 +130,13 @@ fn find<'s>(sources: &'s [Source], name: &str) -> Result<&'s Source, String> {
     sources.iter().find(|source| source.name == name).ok_or_else(|| {
         let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         match names.is_empty() {
-            true => "the file holds no source yet".to_owned(),
+            true => "it holds no source yet".to_owned(),
             false => {
                 let names = plain(&names.join(", "), 1_000);
                 format!("no source is named '{}'; there are: {names}", plain(name, 200))
             }
         }
     })
-}
-
-/// What is wrong with the file, and what to do.
-fn explain(db: &Path, error: &StateError) -> String {
-    let path = db.display();
-    if is_denied(db, error) {
-        return format!("{path}: permission denied; run it as the user of Fluent Bit");
-    }
-    match error {
-        StateError::Io(io) if io.kind() == io::ErrorKind::NotFound => {
-            format!("{path}: there is no such file; give the path that the input's 'db' names")
-        }
-        StateError::Directory => {
-            format!("{path}: is a directory; give the path that the input's 'db' names")
-        }
-        StateError::Foreign => format!(
-            "{path}: is no state file of lookback; give the path that the input's 'db' names"
-        ),
-        StateError::NoIndex => format!("{path}: {error}: {}", error.mend()),
-        StateError::Newer { .. } => format!("{path}: {error}; run that version's 'lookback state'"),
-        StateError::UnderWay => format!("{path}: it changes all the time; try again"),
-        error if error.trouble() == Trouble::Lost => format!(
-            "{path}: it is damaged, or not of lookback ({error}); a damaged one is set aside, and what can be read of it carried over, when the plugin next opens it"
-        ),
-        error => format!(
-            "{path}: {error}; let the user who runs this read the file and what lies beside it, or start the plugin once if it did not end well"
-        ),
-    }
-}
-
-/// Whether someone else's file is in the way, or one beside it: SQLite does not say why it cannot open one.
-fn is_denied(db: &Path, error: &StateError) -> bool {
-    let is_denial = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
-    let is_open_to_us = |suffix: &str| {
-        let mut path = db.as_os_str().to_owned();
-        path.push(suffix);
-        !File::open(path).is_err_and(|error| is_denial(&error))
-    };
-    match error {
-        StateError::Io(error) => is_denial(error),
-        StateError::Sqlite(_) => !["", "-wal", "-shm"].into_iter().all(is_open_to_us),
-        _ => false,
-    }
 }
 
 /// A time without what nobody needs of it.

@@ -1,5 +1,6 @@
 //! For people, in 80 columns.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use in_lookback::model::{TimeRange, Timestamp};
 use in_lookback::poll::ledger::{Counts, Hour};
 use in_lookback::poll::progress::{Progress, SweepProgress};
 use in_lookback::state::look::{HourRow, Source};
+use in_lookback::state::postgres::look::Holder;
 
 use super::coverage::{Coverage, Hole, Judged, Standing};
 use super::time;
@@ -23,15 +25,28 @@ const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[33m";
 const OFF: &str = "\x1b[0m";
 
-pub(crate) fn sources(sources: &[Source], now: Timestamp, colour: bool) -> String {
+/// Of a source in a database that no node has begun to read.
+pub(crate) const NEVER: &str = "no node has read it yet";
+
+pub(crate) fn sources(
+    sources: &[Source],
+    leaders: Option<&BTreeMap<String, Holder>>,
+    now: Timestamp,
+    colour: bool,
+) -> String {
     if sources.is_empty() {
-        return "The file holds no source yet.\n".to_owned();
+        let place = if leaders.is_some() { "database" } else { "file" };
+        return format!("The {place} holds no source yet.\n");
     }
     let mut out = row("source", "read until", "behind", "to catch up", "ids");
     for source in sources {
         let name = plain(&source.name, 200);
         let ids = count(source.ids);
         match &source.progress {
+            None if leaders.is_some() => {
+                out += &row(&name, "not yet", "", "", &ids);
+                let _ = writeln!(out, "    {NEVER}");
+            }
             None => {
                 out += &row(&name, "not known", "", "", &ids);
                 out += "    how far it was read was lost with a damaged file\n";
@@ -45,8 +60,25 @@ pub(crate) fn sources(sources: &[Source], now: Timestamp, colour: bool) -> Strin
             }
         }
         let _ = writeln!(out, "    {}", ledger(source));
+        if let Some(leaders) = leaders {
+            let led = leader(leaders.get(&source.name));
+            let is_led = led.starts_with("led");
+            out += &painted(&format!("    {led}"), (colour && !is_led).then_some(RED));
+        }
     }
     out
+}
+
+/// Who reads a source, or did so last.
+fn leader(holder: Option<&Holder>) -> String {
+    let Some(Holder { node, epoch, until, left }) = holder else {
+        return "nobody leads it, and nobody has".to_owned();
+    };
+    let node = plain(node, 40);
+    match *left > 0.0 {
+        true => format!("led by {node}, for {} yet (epoch {epoch})", span(*left)),
+        false => format!("nobody leads it\n    until {} {node} did (epoch {epoch})", time(*until)),
+    }
 }
 
 /// A name that does not fit has a line of its own.
@@ -378,7 +410,7 @@ mod tests {
             [(30, 90), (200, 230)].map(|(from, to)| TimeRange::new(at(from), at(to))).into();
         progress.gaps = (0..14).map(|nth| TimeRange::new(at(nth * 9), at(nth * 9 + 5))).collect();
         let all = [source(), old, lost, behind];
-        let shown = sources(&all, at(621), false);
+        let shown = sources(&all, None, at(621), false);
         insta::assert_snapshot!(shown, @r"
         source                     read until             behind to catch up         ids
         acme_audit/eu.example      2026-01-31T20:20:00Z   60.0 s     nothing       2,095
@@ -415,7 +447,36 @@ mod tests {
                 1,235,638 records, 30,889 late, 11,120,742 duplicates
         ");
         assert!(shown.lines().all(|line| line.chars().count() <= 80));
-        let coloured = sources(&all, at(621), true);
+        let coloured = sources(&all, None, at(621), true);
         assert_eq!(coloured.lines().filter(|line| line.starts_with(RED)).count(), HOLES_MAX);
+    }
+
+    #[test]
+    fn of_a_database_it_is_told_who_leads_each_source_and_for_how_long_yet() {
+        let source = |name: &str| {
+            let (name, progress) = (name.to_owned(), Some(Progress::new(at(0))));
+            Source { name, ids: 0, progress, hours: Some(Vec::new()) }
+        };
+        let new = Source { progress: None, ..source("new") };
+        let holder =
+            |node: &str, left| Holder { node: node.to_owned(), epoch: 7, until: at(5), left };
+        let leaders = [("held", holder("a", 22.0)), ("over", holder("b", -90.0))];
+        let leaders = leaders.map(|(name, holder)| (name.to_owned(), holder)).into();
+        let all = [source("held"), source("over"), new];
+        let shown = sources(&all, Some(&leaders), at(6), true);
+        for expected in [
+            "    led by a, for 22.0 s yet (epoch 7)\n",
+            &format!(
+                "{RED}    nobody leads it\n    until 2026-01-31T10:05:00Z b did (epoch 7){OFF}\n"
+            ),
+            "    no node has read it yet\n",
+            &format!("{RED}    nobody leads it, and nobody has{OFF}\n"),
+        ] {
+            assert!(shown.contains(expected), "{expected}: {shown}");
+        }
+        assert_eq!(
+            sources(&[], Some(&leaders), at(6), false),
+            "The database holds no source yet.\n"
+        );
     }
 }

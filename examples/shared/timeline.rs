@@ -10,11 +10,13 @@ pub(crate) struct Timeline {
     entries: Vec<(Moment, String)>,
 }
 
-impl Timeline {
-    pub(crate) fn new() -> Self {
+impl Default for Timeline {
+    fn default() -> Self {
         Self { began: now(), entries: Vec::new() }
     }
+}
 
+impl Timeline {
     pub(crate) fn note(&mut self, what: impl Into<String>) {
         self.entries.push((now(), what.into()));
     }

@@ -9,11 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::args::Args;
 use super::clock::Moment;
-
-/// How long the simulator's tokens are good: short, so that they expire in mid-walk.
-const TOKEN_TTL: &str = "20s";
 
 /// When an event happened, and when the API began to show it.
 #[derive(Clone, Copy, Debug)]
@@ -28,25 +24,11 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    /// Late by up to twice the window of 30 s; some faults all the time, in the background.
-    pub(crate) fn start(
-        tool: &Path,
-        args: &Args,
-        seed: u64,
-        behind_tls: bool,
-    ) -> Result<Self, String> {
-        let late = 60 / args.pace;
+    /// A simulator with these options.
+    pub(crate) fn start(tool: &Path, options: &[String]) -> Result<Self, String> {
         let mut child = Command::new(tool)
-            .args(["simulate", "--port", "0", "--backfill", "10s", "--event-bytes", "900"])
-            .args(["--seed", &seed.to_string(), "--rate", &args.events.to_string()])
-            .args(["--lateness", &format!("85%exp:2s,15%uniform:2s-{late}s")])
-            .args(["--blob-lateness", &format!("80%fixed:0s,20%uniform:2s-{late}s")])
-            .args(["--blob-every", "2s", "--token-ttl", TOKEN_TTL])
-            .args(["--throttle", "0.01", "--retry-after", "2s", "--truncate", "0.01"])
-            .args(["--error", "0.01", "--reset", "0.01", "--expire-link", "0.01"])
-            .args(["--unauthorized", "0.005", "--blob-gone", "0.02", "--garbage", "0.01"])
-            .args(["--empty-page", "0.01", "--repeat-link", "0.005", "--auth-fail", "0.02"])
-            .args(behind_tls.then_some("--behind-tls"))
+            .args(["simulate", "--port", "0"])
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,8 +1,7 @@
-//! A relay between the plugin and its API, which can be down, silent, slow or rude.
+//! A relay between the plugin and what it asks, which can be down, silent, slow or rude.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -35,14 +34,19 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// A relay to `upstream`; with `tls` it ends TLS. Lives as long as its runtime.
-    pub(crate) async fn start(upstream: SocketAddr, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+    /// A relay to `upstream`; with `tls` it ends TLS. `asked` is called whenever something is passed on to there.
+    /// Lives as long as its runtime.
+    pub(crate) async fn start(
+        upstream: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        asked: impl Fn() + Clone + Send + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let (mode, watched) = watch::channel(Mode::Pass);
         let watch = watched.clone();
         tokio::spawn(door::attend(listener, watched, Mode::Down, move |stream| {
-            tokio::spawn(connection(stream, upstream, tls.clone(), watch.clone()));
+            tokio::spawn(connection(stream, upstream, tls.clone(), watch.clone(), asked.clone()));
         }));
         Ok(Self { port, mode })
     }
@@ -58,6 +62,7 @@ async fn connection(
     upstream: SocketAddr,
     tls: Option<TlsAcceptor>,
     mut mode: watch::Receiver<Mode>,
+    asked: impl Fn(),
 ) -> io::Result<()> {
     let _ = stream.set_nodelay(true);
     let (stream, handle) = twice(stream)?;
@@ -67,8 +72,8 @@ async fn connection(
             wait_out_stall(&mut mode.clone()).await;
             let server = TcpStream::connect(upstream).await?;
             match tls {
-                Some(tls) => pump_both(tls.accept(stream).await?, server, mode).await,
-                None => pump_both(stream, server, mode).await,
+                Some(tls) => pump_both(tls.accept(stream).await?, server, mode, asked).await,
+                None => pump_both(stream, server, mode, asked).await,
             }
         }
     };
@@ -90,12 +95,13 @@ async fn pump_both(
     client: impl AsyncRead + AsyncWrite,
     server: TcpStream,
     mode: watch::Receiver<Mode>,
+    asked: impl Fn(),
 ) -> io::Result<()> {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_server, to_server) = server.into_split();
-    let asked = pump(from_client, to_server, mode.clone(), false);
-    let answered = pump(from_server, to_client, mode, true);
-    tokio::try_join!(asked, answered).map(drop)
+    let asks = pump(from_client, to_server, mode.clone(), false, asked);
+    let answers = pump(from_server, to_client, mode, true, || {});
+    tokio::try_join!(asks, answers).map(drop)
 }
 
 async fn pump(
@@ -103,6 +109,7 @@ async fn pump(
     mut to: impl AsyncWrite + Unpin,
     mut mode: watch::Receiver<Mode>,
     is_answer: bool,
+    passed_on: impl Fn(),
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -121,6 +128,7 @@ async fn pump(
             };
             to.write_all(&left[..step]).await?;
             to.flush().await?;
+            passed_on();
             left = &left[step..];
             match now {
                 Mode::Slow if is_answer => tokio::time::sleep(SLOW_BYTE).await,
@@ -133,24 +141,4 @@ async fn pump(
 
 async fn wait_out_stall(mode: &mut watch::Receiver<Mode>) {
     let _ = mode.wait_for(|mode| *mode != Mode::Stall).await;
-}
-
-/// The tests' own certificate for [`super::sources::NAME`].
-pub(crate) fn acceptor() -> Result<TlsAcceptor, String> {
-    use tokio_rustls::rustls::ServerConfig;
-    use tokio_rustls::rustls::crypto::ring;
-    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-    const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls");
-    let make = || -> Result<ServerConfig, Box<dyn std::error::Error>> {
-        let chain = CertificateDer::pem_file_iter(format!("{DATA}/elsewhere.pem"))?;
-        let chain = chain.collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(format!("{DATA}/server.key"))?;
-        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
-        Ok(builder.with_single_cert(chain, key)?)
-    };
-    let config = make().map_err(|error| format!("the relay's certificate: {error}"))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -1,15 +1,32 @@
 //! The host as a child process, and how it ended each time.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::args::HostKind;
+use clap::ValueEnum;
+
 use super::binaries::Binaries;
-use super::books;
-use super::clock::{Moment, now};
+use super::clock::now;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HostKind {
+    /// A real one: its storage, its outputs, its habits
+    FluentBit,
+    /// `lookback run`
+    Embedded,
+}
+
+impl HostKind {
+    /// As `--host` takes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::FluentBit => "fluent-bit",
+            Self::Embedded => "embedded",
+        }
+    }
+}
 
 /// What the host is configured to give outputs and inputs at a shutdown.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -22,7 +39,7 @@ pub(crate) struct Host {
     program: PathBuf,
     binaries: Binaries,
     dir: PathBuf,
-    quiet_port: u16,
+    output_port: u16,
     child: Option<Child>,
     stopped: bool,
     /// The most memory that one was seen to have, in KiB.
@@ -30,30 +47,28 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A host with these inputs, not yet running.
+    /// A host with this configuration, which both kinds read, not yet running. The embedded one sends records
+    /// to `output_port`, for it passes over outputs.
     pub(crate) fn new(
         kind: HostKind,
         binaries: &Binaries,
         dir: &Path,
-        inputs: &str,
-        ports: (u16, u16),
+        configuration: &str,
+        output_port: u16,
     ) -> Result<Self, String> {
         let program = match kind {
             HostKind::Embedded => binaries.tool.clone(),
             HostKind::FluentBit => Binaries::fluent_bit()
                 .ok_or("no Fluent Bit: set FLUENT_BIT to its path, or take --host embedded")?,
         };
-        let wrong = |error: std::io::Error| format!("{}: {error}", dir.display());
-        let filter = books::journal_filter(&dir.join("journal"));
-        std::fs::write(dir.join("journal.lua"), filter).map_err(wrong)?;
-        let config = configuration(&binaries.plugin, dir, inputs, ports).map_err(wrong)?;
-        std::fs::write(dir.join("host.yaml"), config).map_err(wrong)?;
+        std::fs::write(dir.join("host.yaml"), configuration)
+            .map_err(|error| format!("{}: {error}", dir.display()))?;
         Ok(Self {
             kind,
             program,
             binaries: binaries.clone(),
             dir: dir.to_owned(),
-            quiet_port: ports.0,
+            output_port,
             child: None,
             stopped: false,
             peak_kib: 0,
@@ -77,7 +92,7 @@ impl Host {
         match self.kind {
             HostKind::FluentBit => command.arg("-c").arg(config),
             HostKind::Embedded => {
-                let output = format!("tcp://127.0.0.1:{}", self.quiet_port);
+                let output = format!("tcp://127.0.0.1:{}", self.output_port);
                 command.arg("run").arg(config).arg("--plugin").arg(&self.binaries.plugin);
                 command.args(["--output", &output])
             }
@@ -170,38 +185,4 @@ fn peak(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()
-}
-
-/// One configuration for both hosts; the embedded one passes over filters and outputs.
-fn configuration(
-    plugin: &Path,
-    dir: &Path,
-    inputs: &str,
-    (quiet, disturbed): (u16, u16),
-) -> std::io::Result<String> {
-    let http_port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let (plugin, dir, grace) = (plugin.display(), dir.display(), GRACE.as_secs());
-    Ok(format!(
-        "service: {{flush: 1, grace: {grace}, log_level: info, http_server: on, http_port: {http_port}, hot_reload: on,
-          storage.path: {dir}/storage, storage.sync: normal, scheduler.base: 1, scheduler.cap: 4}}
-plugins: [{plugin}]
-pipeline:
-  inputs:
-{inputs}  filters:
-    - {{name: lua, match: '*', script: {dir}/journal.lua, call: note}}
-  outputs:
-    - {{name: tcp, match: '*', host: 127.0.0.1, port: {quiet}, format: json_lines, retry_limit: no_limits}}
-    - {{name: http, match: 'torture.*', host: 127.0.0.1, port: {disturbed}, uri: /, format: json_lines, retry_limit: no_limits}}
-"
-    ))
-}
-
-/// When a host ended, or what it had of the plugin did.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct End {
-    /// When it was told to, and when it was over.
-    pub(crate) told: Moment,
-    pub(crate) over: Moment,
-    /// It could not say goodbye: a crash, or a state that could not be written.
-    pub(crate) is_crash: bool,
 }
