@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, IsolationLevel};
 
-use super::error::DatabaseError;
 use super::link::once;
 use super::parameter::number;
 use super::{hours, schema};
@@ -50,18 +49,11 @@ pub fn look(
     once(database, limit, async |client| {
         let (found, known) = (schema::version(client).await?, schema::known_version());
         match found {
-            0 => Err(nothing().into()),
+            0 => Err(StateError::Foreign),
             found if found > known => Err(StateError::Newer { found, known }),
             _ => read(client, of).await,
         }
     })
-}
-
-fn nothing() -> DatabaseError {
-    DatabaseError::new(
-        "it holds no state of lookback",
-        "name the database that the input's 'db' names",
-    )
 }
 
 async fn read(client: &mut Client, of: Option<&str>) -> Result<Vec<Shared>, StateError> {
