@@ -85,7 +85,7 @@ impl Seat {
         self.standing
     }
 
-    /// Who read it when the database was last seen.
+    /// Who read it when the database was last seen; nothing if this process has let go of it since.
     pub fn leader(&self) -> Option<&Leader> {
         self.leader.as_ref()
     }
@@ -113,7 +113,7 @@ impl Seat {
     /// The worker of this epoch has nothing more that is not committed: others may have the source.
     pub fn leaves(&mut self, epoch: i64) {
         if self.leads(epoch) {
-            self.recalled = false;
+            (self.recalled, self.leader) = (false, None);
             self.standing = Standing::Leaves { epoch };
         }
     }
@@ -121,7 +121,7 @@ impl Seat {
     /// This epoch is over: another process has taken the source, or it was released.
     pub fn ended(&mut self, epoch: i64) {
         if self.leads(epoch) || self.standing == (Standing::Leaves { epoch }) {
-            self.recalled = false;
+            (self.recalled, self.leader) = (false, None);
             self.standing = Standing::By;
         }
     }
@@ -159,13 +159,13 @@ impl Seat {
         contact: &Contact,
         now: Duration,
     ) -> Act {
-        let node = row.node.clone().filter(|_| row.holder.is_some());
-        self.leader = Some(Leader { node, epoch: row.epoch });
         if let Standing::Leads { epoch, .. } | Standing::Leaves { epoch } = self.standing
             && (row.epoch, row.holder) != (epoch, Some(me.process))
         {
             self.ended(epoch);
         }
+        let node = row.node.clone().filter(|_| row.holder.is_some());
+        self.leader = Some(Leader { node, epoch: row.epoch });
         match self.standing {
             Standing::Leads { .. } if self.belongs_elsewhere(source, candidates, me, now) => {
                 Act::Recall

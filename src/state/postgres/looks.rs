@@ -17,6 +17,9 @@ use crate::state::StateError;
 /// A look may take so long at least.
 const LOOK_LEAST: Duration = Duration::from_secs(1);
 
+/// One that failed is tried again so much later.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// One that was asked for waits so long for others that ask as well.
 const TOGETHER: Duration = Duration::from_millis(20);
 
@@ -25,7 +28,8 @@ pub(super) async fn keep(desk: Arc<Desk>, pool: Arc<Pool>) {
     let mut looks = Looks::default();
     loop {
         looks.look(&desk, &pool).await;
-        let _ = timeout(desk.me.tick(), desk.nudge.notified()).await;
+        let pause = if looks.failed == 0 { desk.me.tick() } else { desk.me.tick().min(AGAIN) };
+        let _ = timeout(pause, desk.nudge.notified()).await;
         sleep(TOGETHER).await;
     }
 }
@@ -51,8 +55,8 @@ impl Looks {
         if sources.is_empty() {
             return;
         }
-        // So that a third one still renews in time, if two fail.
-        let limit = (me.lease / 3).max(LOOK_LEAST);
+        // So that a third one may still renew in time, if two fail.
+        let limit = (me.lease / 4).max(LOOK_LEAST);
         let sent = clock.now();
         let request = self.request(desk, &sources, sent.mono);
         let seen = pool.run_first(limit, async |client| lease::look(client, me, &request).await);
@@ -103,7 +107,7 @@ impl Looks {
     fn failed(&mut self, desk: &Desk, error: &StateError) {
         self.failed += 1;
         if self.failed > 1 {
-            *desk.trouble() = Some(Trouble { error: error.to_string(), mend: error.mend() });
+            *desk.trouble() = Some(Trouble::of(error));
         }
     }
 

@@ -61,6 +61,12 @@ pub struct Trouble {
     pub mend: &'static str,
 }
 
+impl Trouble {
+    pub(super) fn of(error: &StateError) -> Self {
+        Self { error: error.to_string(), mend: error.mend() }
+    }
+}
+
 /// A source's seat in this process, as its worker has it. Dropping it gives the source back; it waits for that only a moment.
 pub struct Place {
     member: Arc<Member>,
@@ -168,9 +174,13 @@ impl Drop for Place {
         if let Some(id) = id
             && self.trouble().is_none()
         {
-            let _ = self.member.link.run(LEAVE_MAX, &|| true, async |client| {
+            let left = self.member.link.run(LEAVE_MAX, &|| true, async |client| {
                 lease::leave(client, &desk.me, id, epoch, last).await
             });
+            if let Err(error) = left {
+                // The sources that end next need not find out for themselves: a host that stops grants seconds for all.
+                *desk.trouble() = Some(Trouble::of(&error));
+            }
         }
     }
 }
