@@ -10,6 +10,7 @@
 //! | [`tls`] | which servers are talked to, and which are not? |
 //! | [`secrets`] | where is the password? |
 //! | [`command_line`] | what do `lookback state` and `check` say of a database, and is docs/fleet.md right? |
+//! | [`leases`] | who of several nodes reads a source? |
 //! | [`links`] | what does a process hold of a database, and what is left of it? |
 
 #![allow(clippy::disallowed_methods, reason = "tests have deadlines")]
@@ -18,6 +19,7 @@ mod bench;
 mod command_line;
 mod commits;
 mod faults;
+mod leases;
 mod links;
 mod relay;
 mod same;
