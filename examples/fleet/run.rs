@@ -189,7 +189,11 @@ impl Run {
     /// What happens once, at a fault's beginning.
     fn begin(&mut self, fault: &Fault) {
         let (kind, name) = (fault.kind, &self.nodes[fault.node].name);
-        let of = if kind.needs_own_database() { "the database" } else { name };
+        let of = match kind {
+            Kind::DbRestart | Kind::DbFreeze => "the database",
+            Kind::Rolling => "all nodes",
+            _ => name,
+        };
         self.log.timeline.note(format!("{} {of}, {:.1} s", kind.name(), fault.lasts.as_secs_f64()));
         *self.log.injected.entry(kind).or_default() += 1;
         match kind {
