@@ -251,3 +251,32 @@ fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
+
+#[test]
+fn files_of_a_databases_url_that_everybody_can_read_or_write_are_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    for (parameter, mode, warned) in [
+        ("password_file", 0o644, true),
+        ("password_file", 0o640, false),
+        ("passfile", 0o604, true),
+        ("sslcert=/c&sslkey", 0o644, true),
+        ("sslrootcert", 0o644, false),
+        ("sslrootcert", 0o646, true),
+    ] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let db = format!("postgresql://me@db.example/x?{parameter}={}", file.display());
+        let plan = crate::config::load::plan(|name| match name {
+            "api" => Some("okta_system_log".to_owned()),
+            "domain" | "token" => Some("x.example".to_owned()),
+            "db" => Some(db.clone()),
+            _ => None,
+        });
+        let exposed = exposed(&plan.unwrap());
+        assert_eq!(exposed.len(), usize::from(warned), "{parameter} {mode:o}: {exposed:?}");
+        assert!(exposed.iter().all(|it| it.starts_with("property 'db'")), "{exposed:?}");
+    }
+}

@@ -83,7 +83,7 @@ mod tests {
     fn an_input_is_chosen_by_its_name_and_a_broken_one_is_in_nobodys_way() {
         let input = |tenant: &str| {
             format!(
-                "    - {{name: lookback, api: okta_system_log, base_url: 'https://{tenant}.example', token: t, tag: t.{tenant}}}\n"
+                "    - {{name: lookback, api: okta_system_log, base_url: 'https://{tenant}.example', token: t, tag: t.{tenant}, db: 'postgresql://me@db.example/x'}}\n"
             )
         };
         let broken = "    - {name: lookback, api: nope, tag: t.broken}\n";
