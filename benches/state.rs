@@ -3,15 +3,26 @@
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use in_lookback::clock::Clock;
+use in_lookback::config::Secret;
+use in_lookback::config::database::{Database, Host, Tls};
 use in_lookback::config::plan::DedupOn;
 use in_lookback::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
 use in_lookback::poll::Progress;
 use in_lookback::poll::dedup::{Dedup, Verdict};
 use in_lookback::poll::ledger::Ledger;
 use in_lookback::poll::progress::Commit;
-use in_lookback::state::{State, sqlite};
+use in_lookback::state::{State, postgres, sqlite};
+
+#[allow(dead_code, clippy::disallowed_methods, reason = "the tests' own, which need more of it")]
+#[path = "../tests/postgres/server.rs"]
+mod server;
+
+use server::{PASSWORD, Server, USER};
 
 /// Ids of one bucket in every state that is measured.
 const IDS: u64 = 200_000;
@@ -94,5 +105,76 @@ fn on_disk(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, in_memory, on_disk);
+/// The same ids in a file and in a database, a page of 1,000 at a time: some of an hour and a half of this day.
+fn file_and_database(criterion: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("state.db");
+    let opened =
+        sqlite::open(&path, "bench", Bucket(0), |_| progress(), Timestamp::from_secs(0), None);
+    compare(criterion, "SQLite", &mut opened.expect("a state").state);
+    if !Server::is_installed() {
+        eprintln!("PostgreSQL is left out: it is not installed (Debian's package postgresql)");
+        return;
+    }
+    let server = Server::start();
+    let database = Database {
+        hosts: vec![(Host::Name("127.0.0.1".to_owned()), server.port())],
+        user: USER.to_owned(),
+        name: "postgres".to_owned(),
+        password: Some(Secret::new(PASSWORD.to_owned())),
+        password_file: None,
+        passfile: None,
+        tls: Tls::Disable,
+        ca_file: None,
+        client: None,
+        options: None,
+        connect_timeout: Duration::from_secs(10),
+    };
+    let link = postgres::Link::to(&database, Duration::from_secs(30)).expect("a link");
+    let source = postgres::source_id(&link, "bench", Duration::from_secs(10), &|| false);
+    let held = postgres::Held { source: source.expect("a source"), epoch: 1, holder: 1 };
+    server.psql("UPDATE lookback_sources SET epoch = 1, holder = 1").expect("a lease");
+    let opened = postgres::open(&link, held, Bucket(0), |_| progress(), false, Arc::new(|| false));
+    compare(criterion, "PostgreSQL", &mut opened.expect("a state").state);
+}
+
+fn compare(criterion: &mut Criterion, name: &str, state: &mut dyn State) {
+    let today = Bucket::of(Clock::start().now().wall).0.div_euclid(144) * 144;
+    let of_today =
+        |index| Version { bucket: Bucket(today + (index % 9) as i64), ..key(index).into() };
+    (0..IDS / 10_000).for_each(|nth| {
+        let some = (nth * 10_000..(nth + 1) * 10_000).map(of_today);
+        state.commit(&commit(some.collect())).expect("a commit");
+    });
+    let mut group = criterion.benchmark_group("1,000 ids");
+    group.throughput(Throughput::Elements(1_000)).sample_size(50);
+    for (what, from, are_known) in [("known", 0, true), ("new", 10 * IDS, false)] {
+        let keys: HashMap<_, _> =
+            (from..from + 1_000).map(|index| (of_today(index).key(), Known::No)).collect();
+        group.bench_function(format!("looked up, all {what}: {name}"), |bencher| {
+            bencher.iter_batched(
+                || keys.clone(),
+                |mut keys| {
+                    state.known(&mut keys).expect("an answer");
+                    assert!(keys.values().all(|known| (*known != Known::No) == are_known));
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    let mut next = IDS;
+    group.bench_function(format!("committed: {name}"), |bencher| {
+        bencher.iter_batched(
+            || {
+                next += 1_000;
+                commit((next - 1_000..next).map(of_today).collect())
+            },
+            |commit| state.commit(&commit).expect("a commit"),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, in_memory, on_disk, file_and_database);
 criterion_main!(benches);

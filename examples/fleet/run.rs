@@ -123,11 +123,14 @@ impl Run {
         for at in 0..self.nodes.len() {
             self.start(at)?;
         }
-        self.wait_for_calm("after the start")?;
+        self.wait_for_calm("after the start", false)?;
         if self.args.once {
             for fault in faults {
-                self.one(fault)?;
-                self.wait_for_calm(&format!("after {}", fault.kind.name()))?;
+                // Whoever has most to lose.
+                let node = self.shares().into_iter().max_by_key(|(_, sources)| *sources);
+                self.one(&Fault { node: node.map_or(fault.node, |(node, _)| node), ..*fault })?;
+                let joins = fault.kind == Kind::Join;
+                self.wait_for_calm(&format!("after {}", fault.kind.name()), joins)?;
             }
         } else {
             self.by_schedule(faults)?;
@@ -186,7 +189,11 @@ impl Run {
     /// What happens once, at a fault's beginning.
     fn begin(&mut self, fault: &Fault) {
         let (kind, name) = (fault.kind, &self.nodes[fault.node].name);
-        let of = if kind.needs_own_database() { "the database" } else { name };
+        let of = match kind {
+            Kind::DbRestart | Kind::DbFreeze => "the database",
+            Kind::Rolling => "all nodes",
+            _ => name,
+        };
         self.log.timeline.note(format!("{} {of}, {:.1} s", kind.name(), fault.lasts.as_secs_f64()));
         *self.log.injected.entry(kind).or_default() += 1;
         match kind {
@@ -338,20 +345,18 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until all nodes are up, and each source is asked for by one of them, and each of them asks for one at least;
-    /// and that for a while.
-    fn wait_for_calm(&mut self, when: &str) -> Result<(), String> {
+    /// Waits until all nodes are up, and each source is asked for by one of them, and that for a while; and, where all are to
+    /// have a share, until each node asks for some.
+    fn wait_for_calm(&mut self, when: &str, all_share: bool) -> Result<(), String> {
         let deadline = now() + LOST + self.args.patience;
         let mut calm_since = now();
         while now() < calm_since + self.settled() {
-            if !self.is_calm() {
+            if !self.is_calm(all_share) {
                 calm_since = now();
             }
             if now() > deadline {
-                let nodes = self.requests.nodes_since(now().saturating_sub(self.settled()));
-                return Err(format!(
-                    "{when} the fleet does not calm down; who asks, by source: {nodes:?}"
-                ));
+                let asks = self.asks();
+                return Err(format!("{when} all is not calm; who asks, by source: {asks:?}"));
             }
             self.supervise()?;
             self.progress(&format!("{when}: not calm yet"));
@@ -363,16 +368,29 @@ impl Run {
 
     /// Who asks for a source has asked within this time.
     fn settled(&self) -> Duration {
-        self.args.interval * 3 + Duration::from_secs(1)
+        self.args.interval * 2 + Duration::from_secs(1)
     }
 
-    fn is_calm(&self) -> bool {
-        let asks = self.requests.nodes_since(now().saturating_sub(self.settled()));
-        let busy: BTreeSet<usize> = asks.values().flatten().copied().collect();
+    /// Who asks now, by source.
+    fn asks(&self) -> BTreeMap<usize, BTreeSet<usize>> {
+        self.requests.nodes_since(now().saturating_sub(self.settled()))
+    }
+
+    /// How many sources each node asks for.
+    fn shares(&self) -> BTreeMap<usize, usize> {
+        let mut shares = BTreeMap::new();
+        for node in self.asks().into_values().flatten() {
+            *shares.entry(node).or_default() += 1;
+        }
+        shares
+    }
+
+    fn is_calm(&self, all_share: bool) -> bool {
+        let asks = self.asks();
         self.nodes.iter().all(|node| node.host.is_up())
             && asks.len() == self.args.sources as usize
             && asks.values().all(|nodes| nodes.len() == 1)
-            && (busy.len() == self.nodes.len() || asks.len() < self.nodes.len())
+            && (!all_share || self.shares().len() == self.nodes.len())
     }
 
     fn wait_for_all(&mut self) -> Result<(), String> {

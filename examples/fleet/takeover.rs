@@ -83,29 +83,32 @@ fn led(requests: &[Request], loss: &Loss, interval: Duration) -> bool {
     last.is_some_and(|it| it.node == loss.node && it.at + recent >= loss.from)
 }
 
-/// Every time that a node still asked for a source though another had begun to, and it had not taken it anew.
+/// Every time that a node still asked for a source though another had begun to, and went on, and neither of them had taken it
+/// anew.
 pub(crate) fn overlaps(args: &Args, requests: &[Vec<Request>], leaders: &[Leader]) -> Vec<Overlap> {
     let mut overlaps = Vec::new();
     for (source, requests) in requests.iter().enumerate() {
+        let takes = |node: usize, from: Moment, to: Moment| {
+            let mut own = leaders.iter().filter(|it| it.source == source && it.node == node);
+            own.any(|it| from <= it.at + GRAIN && it.at <= to + GRAIN)
+        };
         // Since when each node's successor has been asking.
         let mut followed: Vec<Option<Moment>> = vec![None; args.nodes as usize];
         let mut current: Option<usize> = None;
-        for &Request { at, node } in requests {
-            let Some(before) = current.filter(|before| *before != node) else {
+        for (nth, &Request { at, node }) in requests.iter().enumerate() {
+            let Some(other) = current.filter(|other| *other != node) else {
                 current = Some(node);
                 continue;
             };
-            let anew = |since: Moment| {
-                let mut own = leaders.iter().filter(|it| it.source == source && it.node == node);
-                own.any(|it| since <= it.at + GRAIN && it.at <= at + GRAIN)
-            };
+            let goes_on = requests[nth..].iter().find(|it| it.node == other);
+            let goes_on = goes_on.is_some_and(|next| !takes(other, at, next.at));
             match followed[node] {
-                Some(since) if !anew(since) => {
+                Some(since) if goes_on && !takes(node, since, at) => {
                     overlaps.push(Overlap { source, node, at, lasted: at - since });
                 }
                 _ => {
                     followed[node] = None;
-                    followed[before] = Some(at);
+                    followed[other] = Some(at);
                     current = Some(node);
                 }
             }
@@ -209,7 +212,7 @@ mod tests {
         };
         let asked = [(0, 10), (1, 20), (0, 23), (1, 24), (0, 40), (0, 43)];
         assert_eq!(lasted(&asked, &[(0, 9), (1, 20), (0, 40)]), [3]);
-        assert_eq!(lasted(&asked, &[(0, 9), (1, 20)]), [3, 20, 23]);
+        assert_eq!(lasted(&asked, &[(0, 9), (1, 20)]), [3], "the other one had ended");
         assert!(lasted(&[(0, 10), (1, 20), (1, 23)], &[(0, 9), (1, 20)]).is_empty());
     }
 }

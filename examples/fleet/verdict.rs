@@ -158,6 +158,11 @@ fn judge_takeovers(run: &Run, requests: &[Vec<Request>], losses: &Losses, verdic
     let all = takeover::takeovers(args, requests, &run.log, losses);
     let (clean, lost): (Vec<Takeover>, Vec<Takeover>) =
         all.into_iter().partition(|it| it.what == What::Left);
+    if args.once && lost.is_empty() && !losses.all.is_empty() {
+        verdict
+            .failures
+            .push("a node lost its leases, and nobody took its sources over".to_owned());
+    }
     for (name, some) in [("taken after a loss", &lost), ("taken after a leave", &clean)] {
         let judged: Vec<&Takeover> = some.iter().filter(|it| it.is_judged).collect();
         let mut took: Vec<Duration> = judged.iter().filter_map(|it| it.took).collect();

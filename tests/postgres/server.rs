@@ -28,6 +28,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Whether its programs are where Debian keeps them.
+    pub(crate) fn is_installed() -> bool {
+        binary("initdb").exists()
+    }
+
     /// A server that runs, with an empty database.
     pub(crate) fn start() -> Self {
         Self::with(&[])

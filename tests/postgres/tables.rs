@@ -129,7 +129,7 @@ fn kept(keys: Vec<in_lookback::model::Version>) -> Kept {
 
 #[test]
 fn what_was_in_a_table_that_someone_dropped_is_lost_but_for_what_memory_holds() {
-    let bench = Bench::new("dropped");
+    let bench = Bench::new("dropped_day");
     let link = bench.link();
     let mut state = opened(&link, take(&link, "a", 1)).state;
     let [yesterday, held, lost] = [key(day(-1), 1), key(day(0), 2), key(day(0), 3)];

@@ -37,6 +37,9 @@ impl DatabaseError {
             "3F000" => "create the schema that the search_path names first",
             "53300" => "raise max_connections of the database",
             "53100" => "make room on the disk of the database",
+            "42P01" | "42703" => {
+                "restore the tables whose names begin with lookback_, or drop all of them to begin anew"
+            }
             "25006" => "name the host that takes writes: this one is a replica",
             _ => "wait; it is tried again. If it stays so, look into the database's log",
         }

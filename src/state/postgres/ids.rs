@@ -75,7 +75,7 @@ pub(super) async fn put(
     let inserted = each(transaction, source, versions, &insert).await?;
     let say: Vec<Version> = versions.iter().copied().filter(|it| it.content.is_some()).collect();
     if inserted < versions.len() as u64 {
-        set(transaction, source, table, &say, "IS DISTINCT FROM said.content").await?;
+        set(transaction, source, table, &say, "IS DISTINCT FROM excluded.content").await?;
     }
     Ok(inserted)
 }
@@ -99,10 +99,10 @@ pub(super) async fn doubt(
 ) -> Result<(), StateError> {
     let unsure = |it: &Version| Version { content: Some(Content::UNSURE), ..*it };
     let unsure: Vec<Version> = versions.iter().map(unsure).collect();
-    set(transaction, source, table, &unsure, "IS DISTINCT FROM said.content").await
+    set(transaction, source, table, &unsure, "IS DISTINCT FROM excluded.content").await
 }
 
-/// Notes what those say that are there and whose content is as it says.
+/// Notes what those say that are there and whose content is as it says; no event may be among them twice.
 async fn set(
     transaction: &Transaction<'_>,
     source: i64,
@@ -110,13 +110,17 @@ async fn set(
     versions: &[Version],
     content_is: &str,
 ) -> Result<(), StateError> {
-    let update = format!(
-        "UPDATE {table} AS stored SET content = said.content
-        FROM unnest($2::bigint[], $3::bytea[], $4::bigint[]) AS said (bucket, id, content)
-        WHERE stored.source = $1 AND stored.bucket = said.bucket AND stored.id = said.id
-            AND stored.content {content_is}"
+    // An update would be the statement for it, but for the plans that it gets.
+    let upsert = format!(
+        "INSERT INTO {table} AS stored (source, bucket, id, content)
+        SELECT $1, said.* FROM unnest($2::bigint[], $3::bytea[], $4::bigint[])
+            AS said (bucket, id, content),
+        LATERAL (SELECT FROM {table} WHERE source = $1
+            AND bucket = said.bucket AND id = said.id LIMIT 1) AS there
+        ON CONFLICT (source, bucket, id) DO UPDATE SET content = excluded.content
+            WHERE stored.content {content_is}"
     );
-    each(transaction, source, versions, &update).await.map(|_| ())
+    each(transaction, source, versions, &upsert).await.map(|_| ())
 }
 
 /// Answers which of the keys are stored, and what their events last said, by setting their values.
@@ -130,10 +134,12 @@ pub(super) async fn known(
     let versions = keys.keys().map(|key| Version::from(*key)).collect();
     for (day, versions) in by_day(versions) {
         let Some(table) = days.table(day) else { continue };
+        // Row by row by the index: else a plan may read the whole table.
         let query = format!(
-            "SELECT bucket, id, content FROM {table}
-            JOIN unnest($2::bigint[], $3::bytea[]) AS asked (bucket, id) USING (bucket, id)
-            WHERE source = $1"
+            "SELECT asked.bucket, asked.id, stored.content
+            FROM unnest($2::bigint[], $3::bytea[]) AS asked (bucket, id),
+            LATERAL (SELECT content FROM {table} WHERE source = $1
+                AND bucket = asked.bucket AND id = asked.id LIMIT 1) AS stored"
         );
         for batch in versions.chunks(BATCH_MAX) {
             let columns = Columns::of(batch);
@@ -185,9 +191,10 @@ pub(super) async fn recent(
     Ok(recent)
 }
 
-/// Those of each day, in ascending order.
+/// Those of each day, in ascending order, each once.
 pub(super) fn by_day(mut versions: Vec<Version>) -> Vec<(Day, Vec<Version>)> {
     versions.sort_by_key(|version| version.key());
+    versions.dedup();
     let days = versions.chunk_by(|one, next| Day::of(one.bucket) == Day::of(next.bucket));
     days.map(|versions| (Day::of(versions[0].bucket), versions.to_vec())).collect()
 }
