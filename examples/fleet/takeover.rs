@@ -117,11 +117,12 @@ pub(crate) fn overlaps(args: &Args, requests: &[Vec<Request>], leaders: &[Leader
     overlaps
 }
 
-/// How many sources each node read, least, on average and most, at moments when all nodes had been there for three leases.
+/// How many sources each node read, least, on average and most, at rest: when all nodes had been there for three leases, and
+/// no source had been taken for two.
 pub(crate) fn shares(
     args: &Args,
     requests: &[Vec<Request>],
-    log: &Log,
+    (log, leaders): (&Log, &[Leader]),
     losses: &Losses,
     (began, ended): (Moment, Moment),
 ) -> Vec<Option<(usize, f64, usize)>> {
@@ -132,7 +133,10 @@ pub(crate) fn shares(
     let mut at = began + args.lease * 3;
     while at < ended {
         let from = at.saturating_sub(args.lease * 3);
-        let settled = nobody.free(from, at) == at - from
+        let quiet = at.saturating_sub(args.lease * 2);
+        let moved = leaders.iter().any(|it| quiet <= it.at && it.at <= at);
+        let settled = !moved
+            && nobody.free(from, at) == at - from
             && (0..nodes).all(|node| losses.is_sound(log, node, from, at));
         if settled {
             let mut now = vec![0; nodes];

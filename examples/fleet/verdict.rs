@@ -47,7 +47,7 @@ pub(crate) fn judge(run: &Run, journal: Option<&Times>) -> Verdict {
     judge_takeovers(run, &requests, &losses, &mut verdict);
     judge_overlaps(run, &requests, &arrivals, &mut verdict);
     judge_epochs(run, &arrivals, &mut verdict);
-    let _ = writeln!(verdict.text, "{}", shares(run, &requests, &losses));
+    let _ = writeln!(verdict.text, "{}", shares(run, &requests, &arrivals.leaders, &losses));
     judge_health(run, &arrivals, &mut verdict);
     judge_shutdowns(run, &mut verdict);
     let memory: Vec<String> = run
@@ -250,9 +250,9 @@ fn judge_epochs(run: &Run, arrivals: &Arrivals, verdict: &mut Verdict) {
     tell(format!("{} epochs were given twice", stories.len()), &stories, verdict);
 }
 
-fn shares(run: &Run, requests: &[Vec<Request>], losses: &Losses) -> String {
+fn shares(run: &Run, requests: &[Vec<Request>], leaders: &[Leader], losses: &Losses) -> String {
     let span = (run.log.timeline.began, now());
-    let shares = takeover::shares(&run.args, requests, &run.log, losses, span);
+    let shares = takeover::shares(&run.args, requests, (&run.log, leaders), losses, span);
     let each = run.nodes.iter().zip(shares).map(|(node, share)| match share {
         Some((min, mean, max)) => format!("{} {min} to {max}, {mean:.1} on average", node.name),
         None => format!("{} never at rest", node.name),
