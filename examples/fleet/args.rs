@@ -99,6 +99,11 @@ impl Args {
         kinds
     }
 
+    /// What of the patience is granted where more would hide what is looked for: that a node goes on without a lease.
+    pub(crate) fn slack(&self) -> Duration {
+        self.patience.min(self.lease / 2)
+    }
+
     /// How to run the same again.
     pub(crate) fn again(&self, seed: u64, host: HostKind) -> String {
         let seconds = |time: Duration| format!("{}s", time.as_secs());

@@ -157,14 +157,15 @@ pub(crate) fn schedule(args: &Args, seed: u64) -> Vec<Fault> {
     faults
 }
 
-/// A fault by the draws of `rng`. Where each comes once, none is too short to matter.
+/// A fault by the draws of `rng`. Where each comes once, it lasts as long as it may.
 fn fault(kind: Kind, at: Duration, args: &Args, rng: &mut fastrand::Rng) -> Fault {
     let row = &TABLE[kind as usize];
     let (min, max) = match row.sometimes {
         Some(lasts) if !args.once && rng.u32(0..4) == 0 => lasts,
         _ => row.lasts,
     };
-    let lasts = args.lease.mul_f64(min + (max - min) * rng.f64());
+    let share = if args.once { 1.0 } else { rng.f64() };
+    let lasts = args.lease.mul_f64(min + (max - min) * share);
     Fault { kind, at, lasts, node: rng.usize(0..args.nodes as usize), form: rng.bool() }
 }
 

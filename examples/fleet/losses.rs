@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::args::Args;
 use super::clock::{Moment, Standstills};
 use super::run::{Log, Trouble, What};
 
@@ -33,21 +34,17 @@ pub(crate) struct Losses {
     /// When a node could not commit.
     idle: Vec<Standstills>,
     lease: Duration,
+    slack: Duration,
     /// How long after a hand-over its commit is done, if nothing is in the way.
     committed: Duration,
 }
 
 impl Losses {
-    pub(crate) fn new(
-        log: &Log,
-        nodes: usize,
-        lease: Duration,
-        commit_delay: Duration,
-        patience: Duration,
-    ) -> Self {
-        let committed = commit_delay + LOOKS + GRAIN + patience;
+    pub(crate) fn new(log: &Log, args: &Args) -> Self {
+        let (lease, slack) = (args.lease, args.slack());
+        let committed = args.commit_delay + LOOKS + GRAIN + args.patience;
         let (mut all, mut idle) = (Vec::new(), Vec::new());
-        for node in 0..nodes {
+        for node in 0..args.nodes as usize {
             let own = log.troubles.iter().filter(|trouble| trouble.node == node).copied();
             let (ends, spans): (Vec<Trouble>, Vec<Trouble>) = own.partition(|it| it.what.ends());
             let mut still = log.busy.clone();
@@ -60,7 +57,7 @@ impl Losses {
             all.extend(out_of_touch(&spans, log, lease.mul_f64(HOLDS)));
         }
         all.sort_by_key(|loss| loss.from);
-        Self { all, idle, lease, committed }
+        Self { all, idle, lease, slack, committed }
     }
 
     /// The loss that explains why what this node was handed at `first` was handed over again at `second`; and how long
@@ -81,7 +78,8 @@ impl Losses {
             let thawed = loss.what == What::Frozen
                 && (loss.to..=loss.to + THAWED).contains(&(first + GRAIN));
             let before = self.idle[node].free(first.min(loss.from), loss.from);
-            let fits = (first <= until + GRAIN || thawed) && second + GRAIN >= loss.from;
+            let fits =
+                (first <= until + GRAIN + self.slack || thawed) && second + GRAIN >= loss.from;
             (fits && before <= self.committed).then_some((loss.what, before))
         });
         explained.min_by_key(|(_, before)| *before)
@@ -137,6 +135,8 @@ fn out_of_touch(spans: &[Trouble], log: &Log, holds: Duration) -> Vec<Loss> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn second(at: u64) -> Duration {
@@ -155,7 +155,10 @@ mod tests {
             away: away.iter().map(|(from, to)| (second(*from), second(*to))).collect(),
             ..Log::default()
         };
-        Losses::new(&log, 2, second(10), second(5), Duration::ZERO)
+        Losses::new(
+            &log,
+            &Args::parse_from("fleet --nodes 2 --lease 10s --commit-delay 5s".split(' ')),
+        )
     }
 
     #[test]

@@ -180,7 +180,7 @@ mod tests {
     fn taken(what: What, to: u64, asked: &[(usize, u64)]) -> Vec<(Option<u64>, bool)> {
         let trouble = Trouble { node: 0, what, from: second(100), to: second(to) };
         let log = Log { troubles: vec![trouble], ..Log::default() };
-        let losses = Losses::new(&log, 2, second(10), second(5), Duration::ZERO);
+        let losses = Losses::new(&log, &args());
         let all = takeovers(&args(), &requests(asked), &log, &losses);
         all.iter().map(|it| (it.took.map(|took| took.as_secs()), it.is_judged)).collect()
     }

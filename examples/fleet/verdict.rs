@@ -38,7 +38,7 @@ pub(crate) struct Verdict {
 pub(crate) fn judge(run: &Run, journal: Option<&Times>) -> Verdict {
     let arrivals = run.books.lock();
     let (args, log) = (&run.args, &run.log);
-    let losses = Losses::new(log, run.nodes.len(), args.lease, args.commit_delay, args.patience);
+    let losses = Losses::new(log, args);
     let requests = run.requests.all(args.sources as usize);
     let mut verdict = Verdict { failures: log.failures.clone(), ..Verdict::default() };
     let handed = journal.unwrap_or(&arrivals.records);
@@ -214,7 +214,7 @@ fn judge_overlaps(
         all.len(),
         longest.as_secs_f64()
     );
-    let long = all.iter().filter(|it| it.lasted > MOMENTS + run.args.patience);
+    let long = all.iter().filter(|it| it.lasted > MOMENTS + run.args.slack());
     let stories: Vec<String> = long
         .map(|it| {
             format!(
