@@ -18,9 +18,9 @@ pub(crate) fn named(name: &str) -> Option<usize> {
     name.strip_prefix('s')?.parse().ok()
 }
 
-/// The options of the simulator: late by up to 14 intervals, where the window is 10, which is within what the sweeps promise.
+/// The options of the simulator: late by up to 9 intervals, where the window is 6, which is within what the sweeps promise.
 pub(crate) fn simulation(args: &Args, seed: u64) -> Vec<String> {
-    let late = args.interval.as_secs() * 14;
+    let late = args.interval.as_secs() * 9;
     let options = format!(
         "--backfill 10s --event-bytes 900 --seed {seed} --rate {} --lateness 85%exp:1s,15%uniform:1s-{late}s \
          --blob-every 5s --token-quota 1000000",
@@ -41,7 +41,7 @@ pub(crate) fn input(nth: usize, port: u16, node: &str, db: &str, args: &Args) ->
         ("node", node.to_owned()),
         ("lease", seconds(args.lease.as_secs())),
         ("interval", seconds(interval)),
-        ("window", seconds(interval * 10)),
+        ("window", seconds(interval * 6)),
         ("sweeps", format!("{}s/{}s", interval * 30, interval * 4)),
         ("start", "1h".to_owned()),
         ("commit_delay", seconds(args.commit_delay.as_secs())),
