@@ -79,7 +79,7 @@ pub enum Tls {
     Disable,
     /// Encrypted if the server can; nobody's certificate is looked at.
     Prefer,
-    /// Encrypted; nobody's certificate is looked at.
+    /// Encrypted; nobody's certificate is looked at. With authorities named it is as `VerifyCa`, as libpq has it.
     Require,
     /// Encrypted, with a certificate that a trusted authority has signed, for whatever host.
     VerifyCa,
