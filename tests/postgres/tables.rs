@@ -120,6 +120,25 @@ fn a_table_that_somebody_uses_is_not_dropped_and_a_source_that_is_abandoned_keep
     assert_eq!(bench.tables(), 1, "today's");
 }
 
+#[test]
+fn a_table_that_is_somebody_elses_keeps_no_other_from_being_dropped() {
+    let bench = Bench::new("others_table");
+    bench.psql(
+        "CREATE ROLE tenant LOGIN PASSWORD 'hunter2-of-the-database';
+        CREATE SCHEMA AUTHORIZATION tenant;
+        CREATE TABLE tenant.lookback_ids_20200101 ();
+        GRANT SELECT ON tenant.lookback_ids_20200101 TO tenant",
+    );
+    let mut database = bench.database();
+    database.user = "tenant".to_owned();
+    let link = crate::bench::link(&database);
+    let mut state = opened(&link, take(&link, "a", 1)).state;
+    state.commit(&commit([-1, 0].map(|at| key(day(at), 7)).to_vec(), 9)).unwrap();
+    assert_eq!(bench.tables(), 3);
+    state.commit(&Commit { expire_before: day(0), ..commit(vec![], 9) }).unwrap();
+    assert_eq!(bench.tables(), 2, "today's, and the other");
+}
+
 fn table_of(days: i64) -> String {
     day(days).start().to_string()[..10].replace('-', "")
 }

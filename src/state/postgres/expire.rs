@@ -15,7 +15,7 @@ const ABANDONED: &str = "DELETE FROM lookback_days WHERE source IN
 /// Drops the tables of days that no source refers to; one node at a time, and nobody waits for it.
 ///
 /// # Errors
-/// If the database cannot be asked, or this user may not drop a table.
+/// If the database cannot be asked, or this user may not drop a table; the others are dropped all the same.
 pub(super) async fn drop_unused(client: &mut Client) -> Result<(), StateError> {
     let transaction = schema::begin(client).await?;
     if !is_my_turn(&transaction).await? {
@@ -23,19 +23,24 @@ pub(super) async fn drop_unused(client: &mut Client) -> Result<(), StateError> {
     }
     transaction.execute_typed(ABANDONED, &[]).await?;
     let query = "SELECT table_name::text FROM information_schema.tables
-        WHERE table_schema = current_schema() AND starts_with(table_name, $1)";
+        WHERE table_schema = current_schema() AND starts_with(table_name, $1) ORDER BY 1";
     let rows = transaction.query_typed(query, &[text(&PREFIX)]).await?;
     transaction.commit().await?;
+    let mut failed = None;
     for row in rows {
         let table: &str = row.get(0);
         let Some(day) = Day::of_table(table) else { continue };
         match drop_if_unused(client, table, day).await {
             // Somebody uses it, perhaps for the last time.
             Err(StateError::Database(error)) if error.is(&SqlState::LOCK_NOT_AVAILABLE) => {}
+            // It may be somebody else's. The next one may still be ours.
+            Err(StateError::Database(error)) if !error.is_of_connection() => {
+                failed.get_or_insert(error);
+            }
             done => done?,
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 async fn drop_if_unused(client: &mut Client, table: &str, day: Day) -> Result<(), StateError> {
