@@ -47,7 +47,6 @@ impl Link {
     /// If the system has no thread or no event loop left.
     pub fn to(database: &Database, lease: Duration) -> Result<Arc<Self>, StateError> {
         let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
-        links.retain(|(.., link)| link.strong_count() > 0);
         let same = links.iter().find(|(to, span, _)| to == database && *span == lease);
         if let Some(link) = same.and_then(|(.., link)| link.upgrade()) {
             return Ok(link);
@@ -91,6 +90,14 @@ impl Link {
     /// Runs a task on the link's thread, until it ends or the link does.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         self.runtime.spawn(task)
+    }
+}
+
+impl Drop for Link {
+    /// What leads to the database, a password perhaps, is not kept for longer than the way there.
+    fn drop(&mut self) {
+        let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|(.., link)| link.strong_count() > 0);
     }
 }
 
@@ -228,5 +235,22 @@ pub fn once<T>(
 impl From<DatabaseError> for StateError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_kept_for_no_longer_than_its_link() {
+        let url = "postgresql://me:hunter2@127.0.0.1/only_here?sslmode=disable";
+        let database = Database::parse(url).unwrap();
+        let kept = || LINKS.lock().unwrap().iter().filter(|(to, ..)| *to == database).count();
+        let [one, two] = [(); 2].map(|()| Link::to(&database, IDLE_MAX).unwrap());
+        drop(one);
+        assert_eq!(kept(), 1);
+        drop(two);
+        assert_eq!(kept(), 0);
     }
 }
