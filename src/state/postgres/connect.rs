@@ -14,6 +14,7 @@ use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use super::error::DatabaseError;
+use super::tried::Tried;
 use super::{password, tls};
 use crate::config::Secret;
 use crate::config::database::{Database, Host, Tls};
@@ -53,15 +54,21 @@ impl Drop for Session {
     }
 }
 
-/// Connects to the first host that takes writes. With a `lease`, no transaction that this process leaves open lasts much longer than half of it.
+/// Connects to the first host that takes writes, from where `tried` says on. With a `lease`, no transaction that this process leaves open lasts much longer than half of it.
 pub(super) async fn connect(
     database: &Database,
     lease: Option<Duration>,
+    tried: &Tried,
 ) -> Result<Session, StateError> {
     let mut failed: Option<DatabaseError> = None;
-    for (host, port) in &database.hosts {
-        match to_host(database, host, *port, lease).await {
-            Ok(session) => return Ok(session),
+    for nth in tried.hosts(database.hosts.len()) {
+        let (host, port) = &database.hosts[nth];
+        tried.host(nth, false);
+        match to_host(database, nth, lease, tried).await {
+            Ok(session) => {
+                tried.host(nth, true);
+                return Ok(session);
+            }
             Err(error) => {
                 let error = error.at(&shown(host, *port));
                 failed = Some(match failed {
@@ -76,18 +83,15 @@ pub(super) async fn connect(
 
 async fn to_host(
     database: &Database,
-    host: &Host,
-    port: u16,
+    nth: usize,
     lease: Option<Duration>,
+    tried: &Tried,
 ) -> Result<Session, DatabaseError> {
-    let password = password::find(database, host, port)?;
+    let (host, port) = &database.hosts[nth];
+    let password = password::find(database, host, *port)?;
     let config = config(database, password.as_ref());
     let limit = database.connect_timeout;
     let session = |client, task| Session { client, task, password: password.clone() };
-    let late = |_| {
-        let problem = format!("no session within {} s", limit.as_secs_f32());
-        DatabaseError::new(problem, "see that this machine can reach the database")
-    };
     let opened = async {
         match host {
             Host::Socket(dir) => {
@@ -96,11 +100,22 @@ async fn to_host(
                 settle(session(client, task), lease).await
             }
             Host::Name(name) => {
+                let addresses = tried.addresses(nth, addresses(name).await?);
+                // One that is silent leaves time for the others.
+                let each = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
                 let mut failed = None;
-                for address in addresses(name).await? {
-                    let opened = to_address(database, name, (address, port).into(), &config).await;
-                    match opened {
-                        Ok((client, task)) => return settle(session(client, task), lease).await,
+                for address in addresses {
+                    tried.address(nth, address, false);
+                    let opened = within(each, async {
+                        let place = (address, *port).into();
+                        let (client, task) = to_address(database, name, place, &config).await?;
+                        settle(session(client, task), lease).await
+                    });
+                    match opened.await {
+                        Ok(session) => {
+                            tried.address(nth, address, true);
+                            return Ok(session);
+                        }
                         Err(error) => failed = Some(error),
                     }
                 }
@@ -108,14 +123,24 @@ async fn to_host(
             }
         }
     };
-    let opened = timeout(limit, opened).await.map_err(late).flatten();
-    opened.map_err(|error| match &password {
+    within(limit, opened).await.map_err(|error| match &password {
         None if error.to_string().contains("password missing") => DatabaseError::new(
             "it asks for a password, and none is set",
             "set password_file, passfile, or PGPASSWORD in the environment",
         ),
         password => error.without(password.as_ref()),
     })
+}
+
+async fn within<T>(
+    limit: Duration,
+    opens: impl Future<Output = Result<T, DatabaseError>>,
+) -> Result<T, DatabaseError> {
+    let late = |_| {
+        let problem = format!("no session within {} s", limit.as_secs_f32());
+        DatabaseError::new(problem, "see that this machine can reach the database")
+    };
+    timeout(limit, opens).await.map_err(late).flatten()
 }
 
 async fn to_address(

@@ -15,6 +15,7 @@ use tokio_postgres::Client;
 use super::connect::{Session, connect};
 use super::error::DatabaseError;
 use super::schema;
+use super::tried::Tried;
 use crate::clock::Clock;
 use crate::config::database::Database;
 use crate::state::StateError;
@@ -113,6 +114,7 @@ async fn stopped(stop: &dyn Fn() -> bool) {
 pub struct Pool {
     database: Database,
     lease: Duration,
+    tried: Tried,
     /// Those that nobody uses, and since when, on the monotonic clock.
     idle: Mutex<Vec<(Session, Duration)>>,
     places: Semaphore,
@@ -123,7 +125,7 @@ pub struct Pool {
 impl Pool {
     fn new(database: Database, lease: Duration) -> Self {
         let (places, reserved) = (Semaphore::new(SESSIONS_MAX), Semaphore::new(1));
-        Self { database, lease, idle: Mutex::default(), places, reserved }
+        Self { database, lease, tried: Tried::default(), idle: Mutex::default(), places, reserved }
     }
 
     /// Does some work over a connection, within `limit`. Dropping the future gives the connection up.
@@ -175,7 +177,7 @@ impl Pool {
         let mut session = match session {
             Some(session) => session,
             None => {
-                let mut session = connect(&self.database, Some(self.lease)).await?;
+                let mut session = connect(&self.database, Some(self.lease), &self.tried).await?;
                 let made = schema::ensure(&mut session.client).await;
                 made.map_err(|error| session.unquoted(error))?;
                 session
@@ -224,7 +226,7 @@ pub fn once<T>(
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let work = async {
-            let mut session = connect(database, None).await?;
+            let mut session = connect(database, None, &Tried::default()).await?;
             let done = work(&mut session.client).await;
             done.map_err(|error| session.unquoted(error))
         };
