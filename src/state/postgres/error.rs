@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use tokio_postgres::error::SqlState;
 
+use super::tls;
 use crate::config::Secret;
 use crate::state::StateError;
 
@@ -45,7 +46,10 @@ impl DatabaseError {
     pub(in crate::state) fn mend(&self) -> &'static str {
         let Some(code) = self.code.as_ref().map(SqlState::code) else { return self.mend };
         match code {
-            "28000" | "28P01" => "set the user and the password that the database knows",
+            "28P01" => "set the user and the password that the database knows",
+            "28000" => {
+                "let this user in from this machine: see the database's pg_hba.conf, and what it asks for of encryption (sslmode) and certificates (sslcert)"
+            }
             "3D000" => "create the database, or set another",
             "42501" => {
                 "grant the user CREATE and USAGE on the first schema of its search_path, and the tables in it"
@@ -108,6 +112,7 @@ impl From<tokio_postgres::Error> for DatabaseError {
             let text = format!("{} (SQLSTATE {})", shown(said.message()), code.code());
             return Self { code: Some(code), ..Self::new(text, mend) };
         }
+        let mend = tls::mend(&error).unwrap_or(mend);
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(inner) = cause {
