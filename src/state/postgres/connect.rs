@@ -60,11 +60,28 @@ pub(super) async fn connect(
     lease: Option<Duration>,
     tried: &Tried,
 ) -> Result<Session, StateError> {
+    first(database, lease, tried, &mut None).await
+}
+
+/// The same for someone who only looks: if no host takes writes, the first that does not will do.
+pub(super) async fn connect_to_look(database: &Database) -> Result<Session, StateError> {
+    let mut reads = None;
+    let session = first(database, None, &Tried::default(), &mut reads).await;
+    session.or_else(|error| reads.ok_or(error))
+}
+
+/// The first session that may write, and the first one of those that may not.
+async fn first(
+    database: &Database,
+    lease: Option<Duration>,
+    tried: &Tried,
+    reads: &mut Option<Session>,
+) -> Result<Session, StateError> {
     let mut failed: Option<DatabaseError> = None;
     for nth in tried.hosts(database.hosts.len()) {
         let (host, port) = &database.hosts[nth];
         tried.host(nth, false);
-        match to_host(database, nth, lease, tried).await {
+        match to_host(database, nth, lease, tried, reads).await {
             Ok(session) => {
                 tried.host(nth, true);
                 return Ok(session);
@@ -86,6 +103,7 @@ async fn to_host(
     nth: usize,
     lease: Option<Duration>,
     tried: &Tried,
+    reads: &mut Option<Session>,
 ) -> Result<Session, DatabaseError> {
     let (host, port) = &database.hosts[nth];
     let password = password::find(database, host, *port)?;
@@ -97,7 +115,7 @@ async fn to_host(
             Host::Socket(dir) => {
                 let stream = UnixStream::connect(dir.join(format!(".s.PGSQL.{port}"))).await;
                 let (client, task) = start(stream.map_err(unreachable)?, NoTls, &config).await?;
-                settle(session(client, task), lease).await
+                settle(session(client, task), lease, reads).await
             }
             Host::Name(name) => {
                 let addresses = tried.addresses(nth, addresses(name).await?);
@@ -109,7 +127,7 @@ async fn to_host(
                     let opened = within(each, async {
                         let place = (address, *port).into();
                         let (client, task) = to_address(database, name, place, &config).await?;
-                        settle(session(client, task), lease).await
+                        settle(session(client, task), lease, reads).await
                     });
                     match opened.await {
                         Ok(session) => {
@@ -199,8 +217,12 @@ fn config(database: &Database, password: Option<&Secret>) -> Config {
     config
 }
 
-/// Sets what a session needs, and refuses one that may not write.
-async fn settle(session: Session, lease: Option<Duration>) -> Result<Session, DatabaseError> {
+/// Sets what a session needs, and refuses one that may not write; the first of those is kept.
+async fn settle(
+    session: Session,
+    lease: Option<Duration>,
+    reads: &mut Option<Session>,
+) -> Result<Session, DatabaseError> {
     let silent = lease.map_or(SILENT[1], |lease| (lease / 2).clamp(SILENT[0], SILENT[1]));
     let settings = format!(
         "SET idle_in_transaction_session_timeout = {}; SET lock_timeout = {};
@@ -215,6 +237,7 @@ async fn settle(session: Session, lease: Option<Duration>) -> Result<Session, Da
         _ => false,
     });
     if read_only {
+        reads.get_or_insert(session);
         let mend = "name the host that takes writes as well";
         return Err(DatabaseError::new("it takes no writes: a replica, most likely", mend));
     }

@@ -214,19 +214,19 @@ impl Pool {
     }
 }
 
-/// Does some work over a connection of its own, for programs that look from outside: it makes no tables. Blocks this thread.
+/// Does some work over a session of its own, which it opens, for programs that look from outside: it makes no tables. Blocks this thread.
 ///
 /// # Errors
 /// As [`Link::run`].
-pub fn once<T>(
-    database: &Database,
+pub(super) fn once<T>(
+    opens: impl Future<Output = Result<Session, StateError>>,
     limit: Duration,
     work: impl AsyncFnOnce(&mut Client) -> Result<T, StateError>,
 ) -> Result<T, StateError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let work = async {
-            let mut session = connect(database, None, &Tried::default()).await?;
+            let mut session = opens.await?;
             let done = work(&mut session.client).await;
             done.map_err(|error| session.unquoted(error))
         };
