@@ -10,30 +10,36 @@ type Last<T> = Option<(T, bool)>;
 
 /// What was tried last of a database's hosts, by their places in its list, and of the addresses of each.
 #[derive(Debug, Default)]
-pub(super) struct Tried(Mutex<(Last<usize>, BTreeMap<usize, (IpAddr, bool)>)>);
+pub(super) struct Tried(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    host: Last<usize>,
+    addresses: BTreeMap<usize, (IpAddr, bool)>,
+}
 
 impl Tried {
     /// The places of so many hosts, in the order to try them.
     pub(super) fn hosts(&self, count: usize) -> Vec<usize> {
-        ordered((0..count).collect(), self.inner().0)
+        ordered((0..count).collect(), self.inner().host)
     }
 
     /// A host's addresses, in the order to try them.
     pub(super) fn addresses(&self, host: usize, addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-        ordered(addresses, self.inner().1.get(&host).copied())
+        ordered(addresses, self.inner().addresses.get(&host).copied())
     }
 
     /// Notes that a host worked, or that it is tried now: whoever gives up waiting for it says nothing more.
     pub(super) fn host(&self, host: usize, worked: bool) {
-        self.inner().0 = Some((host, worked));
+        self.inner().host = Some((host, worked));
     }
 
     /// The same of an address.
     pub(super) fn address(&self, host: usize, address: IpAddr, worked: bool) {
-        self.inner().1.insert(host, (address, worked));
+        self.inner().addresses.insert(host, (address, worked));
     }
 
-    fn inner(&self) -> MutexGuard<'_, (Last<usize>, BTreeMap<usize, (IpAddr, bool)>)> {
+    fn inner(&self) -> MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
