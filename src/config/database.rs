@@ -13,6 +13,11 @@ const LEASE_MIN: Duration = Duration::from_secs(2);
 /// As long as a name in the DNS may be.
 const NODE_BYTES_MAX: usize = 253;
 
+/// What a look at the database may take, by the lease: a third one may still renew in time, if two fail.
+fn look_limit(lease: Duration) -> Duration {
+    (lease / 4).max(Duration::from_secs(1))
+}
+
 /// How long trying all hosts of a database may take that nobody holds a lease in.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -79,7 +84,7 @@ pub enum Tls {
     Disable,
     /// Encrypted if the server can; nobody's certificate is looked at.
     Prefer,
-    /// Encrypted; nobody's certificate is looked at.
+    /// Encrypted; nobody's certificate is looked at. With authorities named it is as `VerifyCa`, as libpq has it.
     Require,
     /// Encrypted, with a certificate that a trusted authority has signed, for whatever host.
     VerifyCa,
@@ -107,14 +112,16 @@ impl Db {
             let mend = format!("set at least {}", units::show(LEASE_MIN));
             return Err(ConfigError::new("lease", problem, mend));
         }
-        let database = database_url::parse(db, lease / 2)?;
+        let limit = look_limit(lease);
+        let database = database_url::parse(db, limit)?;
         let tries =
             database.connect_timeout * u32::try_from(database.hosts.len()).unwrap_or(u32::MAX);
-        if tries >= lease {
+        if tries > limit {
             let problem = format!(
-                "{} is over before each host of db has been tried for its connect_timeout ({} in all)",
+                "{} leaves each look at db {} s: too little to try each of its hosts for its connect_timeout, {} s in all",
                 units::show(lease),
-                units::show(tries)
+                limit.as_secs_f32(),
+                tries.as_secs_f32()
             );
             return Err(ConfigError::new(
                 "lease",

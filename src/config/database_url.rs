@@ -17,8 +17,8 @@ const SCHEMES: [&str; 2] = ["postgresql://", "postgres://"];
 /// PostgreSQL's own.
 const PORT: u16 = 5432;
 
-/// Waiting for one server that does not answer, while the next may, ends here by default.
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+/// Waiting for one server that does not answer, while the next may, ends between these by default.
+const CONNECT_TIMEOUT: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 
 /// What may stand behind the question mark. Each is libpq's of that name but `password_file`, which is ours.
 const PARAMETERS: &[&str] = &[
@@ -44,7 +44,7 @@ pub(super) fn is_meant(db: &str) -> bool {
     db.contains("://") || db.contains("password=") || schemes.iter().any(|it| db.starts_with(it))
 }
 
-/// Reads a URL. Unless it sets `connect_timeout`, trying all of its hosts in turn takes `within` at most, but a second each.
+/// Reads a URL. Unless it sets `connect_timeout`, trying all of its hosts in turn takes `within` at most, unless there are very many.
 pub(super) fn parse(url: &str, within: Duration) -> Result<Database, ConfigError> {
     let url = url.trim();
     let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme)).ok_or_else(|| {
@@ -232,7 +232,7 @@ impl Given {
         let second = Duration::from_secs(1);
         let Some(text) = self.take("connect_timeout") else {
             let each = within / u32::try_from(hosts).unwrap_or(u32::MAX);
-            return Ok(each.clamp(second, CONNECT_TIMEOUT_MAX));
+            return Ok(each.clamp(CONNECT_TIMEOUT[0], CONNECT_TIMEOUT[1]));
         };
         let found = units::duration(&text).ok().filter(|found| *found >= second);
         found.ok_or_else(|| {

@@ -321,7 +321,7 @@ mod tests {
             (&[("lease", "30s")], "lease"),
             (&[SHARED], "node"),
             (&[SHARED, ("node", "a"), ("lease", "1s")], "lease"),
-            (&[SHARED, ("node", "a"), ("lease", "4s")], "lease"),
+            (&[SHARED, ("node", "a"), ("lease", "15s")], "lease"),
             (&[SHARED, ("node", &"a".repeat(254))], "node"),
             (&[("tls_client_cert_file", "/x")], "tls_client_key_file"),
             (&[("proxy", "nonsense")], "proxy"),
@@ -337,6 +337,24 @@ mod tests {
         let end = "db=postgresql://me@a.example:5432,b.example:5432/fleet sslmode=verify-full node=a lease=1m";
         assert!(summary.ends_with(end), "{summary}");
         assert!(!summary.contains("hunter2") && !all.contains("hunter2"), "{all}");
+    }
+
+    #[test]
+    fn every_host_of_a_database_can_be_tried_in_one_look_at_it() {
+        for (lease, hosts, millis) in [
+            ("30s", "a,b", 3_750),
+            ("30s", "a", 5_000),
+            ("10s", "a,b", 1_250),
+            ("2s", "a,b,c,d", 250),
+            ("2s", "a?connect_timeout=1", 1_000),
+        ] {
+            let (hosts, more) = hosts.split_once('?').unwrap_or((hosts, ""));
+            let db = format!("postgresql://me@{hosts}/x?{more}");
+            let plan = plan(&[("db", &db), ("node", "a"), ("lease", lease)]).unwrap();
+            let Db::Shared(fleet) = &plan.db else { panic!("{db}") };
+            let expected = Duration::from_millis(millis);
+            assert_eq!(fleet.database.connect_timeout, expected, "{lease} {hosts}");
+        }
     }
 
     #[test]

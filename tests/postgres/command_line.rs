@@ -51,6 +51,10 @@ fn state_shows_what_a_database_holds_and_who_leads_each_source() {
     bench.psql("UPDATE lookback_sources SET lease_until = now() - interval '1 hour'");
     let (code, text) = said(&["state", &url]);
     assert!(code == 0 && text.contains("nobody leads it") && text.contains("n7 did"), "{text}");
+    // To look, nobody must be let write.
+    bench.psql("ALTER DATABASE state_shown SET default_transaction_read_only = on");
+    let (code, again) = said(&["state", &url]);
+    assert_eq!((code, again.contains("nobody leads it")), (0, true), "{again}");
     // It has read nothing of these hours.
     let (code, hours) = said(&["state", &url, "--coverage", "a", "--from", "3h"]);
     assert!(code == 1 && hours.contains("HOLE"), "{hours}");

@@ -3,7 +3,7 @@
 use std::thread;
 
 use in_lookback::model::{Bucket, Content, Known, Timestamp, Version};
-use in_lookback::poll::progress::Commit;
+use in_lookback::poll::progress::{Commit, Kept};
 use in_lookback::state::postgres::Held;
 use in_lookback::state::{State, StateError, Trouble};
 
@@ -61,6 +61,40 @@ fn a_node_that_has_lost_the_source_stores_nothing_of_what_it_commits() {
     }
     assert_eq!(bench.everything(), all);
     assert_eq!(opened(&link, held).recent, [saying(key(day(0), 1), 5)]);
+}
+
+#[test]
+fn a_run_whose_last_commits_a_failover_has_lost_begins_anew_from_what_is_there() {
+    let bench = Bench::new("rolled_back");
+    let link = bench.link();
+    let held = take(&link, "a", 1);
+    let mut state = opened(&link, held).state;
+    let [kept, lost, next] = [1, 2, 3].map(|id| key(day(0), id));
+    state.commit(&commit(vec![kept], 9)).unwrap();
+    let before = bench.psql("SELECT progress, commits FROM lookback_sources");
+    let (progress, commits) = before.split_once('|').unwrap();
+    state.commit(&commit(vec![lost], 10)).unwrap();
+    bench.psql(&format!(
+        "UPDATE lookback_sources SET progress = '{progress}', commits = {commits};
+        DELETE FROM lookback_ids_{} WHERE id IN
+            (SELECT id FROM lookback_ids_{0} ORDER BY id DESC LIMIT 1);
+        UPDATE lookback_days SET ids = 1",
+        day(0).start().to_string()[..10].replace('-', "")
+    ));
+    let all = bench.everything();
+    let error = state.commit(&commit(vec![next], 11)).unwrap_err();
+    assert_eq!(error.trouble(), Trouble::Lost, "{error}");
+    assert!(error.to_string().contains("lacks the last 1 commits"), "{error}");
+    let kept_in_memory = Kept { progress: commit(vec![], 10).progress, keys: vec![kept, lost] };
+    let renewed = state.renew(&kept_in_memory, &error, Timestamp::from_secs(0), &|| true).unwrap();
+    assert!(!renewed.same_key && !renewed.same_ledger, "{renewed:?}");
+    assert_eq!(bench.everything(), all, "nothing is built on what is gone");
+    let mut anew = opened(&link, held);
+    assert_eq!(
+        (anew.progress.live_until, anew.recent),
+        (Some(Timestamp::from_secs(9)), vec![kept])
+    );
+    assert_eq!(anew.state.commit(&commit(vec![lost, next], 11)).unwrap(), 3);
 }
 
 #[test]

@@ -151,3 +151,24 @@ fn the_first_host_that_takes_writes_is_taken() {
     let error = run(&link(&database), async |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains("refused") && error.contains("no-such-host.invalid:1:"), "{error}");
 }
+
+#[test]
+fn a_first_host_that_never_answers_keeps_nobody_from_the_second() {
+    let bench = Bench::new("silent_host");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut database = bench.database();
+    let first = (Host::Name("127.0.0.1".to_owned()), silent.local_addr().unwrap().port());
+    database.hosts.insert(0, first);
+    let link = Link::to(&database, Duration::from_secs(10)).unwrap();
+    // What a look has for all of it; the first host may use it up.
+    let limit = Duration::from_millis(2_500);
+    let asks = || link.run(limit, &|| false, async |_| Ok(()));
+    assert!(matches!(asks(), Err(StateError::TimedOut(_))));
+    asks().unwrap();
+    // The one that worked is remembered.
+    bench.psql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'lookback'",
+    );
+    asks().or_else(|_| asks()).unwrap();
+}

@@ -10,7 +10,7 @@ use in_lookback::state::StateError;
 use in_lookback::state::postgres::{Held, Place};
 use tokio::sync::Notify;
 
-use crate::bench::{Bench, LONG};
+use crate::bench::{Bench, LONG, run};
 use crate::server::Server;
 
 const LEASE: Duration = Duration::from_secs(2);
@@ -155,6 +155,20 @@ fn after_an_outage_of_the_database_every_node_has_what_it_had() {
     until(&mut all, |read| read.iter().filter(|reads| **reads).count() == 2);
     assert_eq!(bench.psql(LEADERS), leaders);
     assert_eq!(all[0].place.trouble(), None);
+}
+
+#[test]
+fn what_a_process_left_behind_that_is_no_more_is_cleared_away() {
+    let bench = Bench::new("orphans");
+    run(&bench.link(), async |_| Ok(())).unwrap();
+    bench.psql("INSERT INTO lookback_candidates (source, process) VALUES (1, 99), (7, 99)");
+    let mut worker = Worker::of(&node(&bench, 1), "s");
+    until(&mut [&mut worker], |read| read[0]);
+    assert_eq!(
+        bench
+            .psql("SELECT count(*) FILTER (WHERE process = 99), count(*) FROM lookback_candidates"),
+        "0|1"
+    );
 }
 
 #[test]

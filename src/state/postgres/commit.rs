@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Transaction};
 
 use super::days::{self, Day, Days};
+use super::error::DatabaseError;
 use super::parameter::{number, numbers, text};
 use super::{Held, hours, ids, schema};
 use crate::model::{Bucket, Content, EventKey, Timestamp, Version};
@@ -49,12 +50,14 @@ impl<'c> Job<'c> {
         })
     }
 
-    /// Stores it. `days` are the source's as they are stored, and become what they are then. Returns the commit's number.
+    /// Stores it, after the commit of the number `last`. `days` are the source's as they are stored, and become what they are then.
+    /// Returns the commit's number.
     pub(super) async fn store(
         &self,
         client: &mut Client,
         held: Held,
         days: &mut Days,
+        last: i64,
         unsure: Option<&Unsure>,
     ) -> Result<i64, StateError> {
         let is_new = |day: &Day| days.table(*day).is_none();
@@ -70,7 +73,7 @@ impl<'c> Job<'c> {
             for table in &new {
                 schema::make(client, table).await?;
             }
-            match self.attempt(client, held, days, unsure).await {
+            match self.attempt(client, held, days, last, unsure).await {
                 // Nothing has said yet that the new table is needed: someone may have dropped it.
                 Err(StateError::Database(error))
                     if error.is(&SqlState::UNDEFINED_TABLE)
@@ -93,6 +96,7 @@ impl<'c> Job<'c> {
         client: &mut Client,
         held: Held,
         days: &Days,
+        last: i64,
         unsure: Option<&Unsure>,
     ) -> Result<(i64, Days), StateError> {
         let transaction = schema::begin(client).await?;
@@ -111,6 +115,10 @@ impl<'c> Job<'c> {
         }
         expire(&transaction, held.source, &mut days, self.commit.expire_before).await?;
         let stored = fence(&transaction, held).await?;
+        if stored < last {
+            // A failover to a replica that lacked them: ids that memory takes for stored are not.
+            return Err(DatabaseError::rollback(last - stored).into());
+        }
         let is_there = unsure
             .is_some_and(|unsure| unsure.number == stored && unsure.ledger == self.commit.ledger);
         // All else can be stored twice.

@@ -14,6 +14,7 @@ use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use super::error::DatabaseError;
+use super::tried::Tried;
 use super::{password, tls};
 use crate::config::Secret;
 use crate::config::database::{Database, Host, Tls};
@@ -53,15 +54,38 @@ impl Drop for Session {
     }
 }
 
-/// Connects to the first host that takes writes. With a `lease`, no transaction that this process leaves open lasts much longer than half of it.
+/// Connects to the first host that takes writes, from where `tried` says on. With a `lease`, no transaction that this process leaves open lasts much longer than half of it.
 pub(super) async fn connect(
     database: &Database,
     lease: Option<Duration>,
+    tried: &Tried,
+) -> Result<Session, StateError> {
+    first(database, lease, tried, &mut None).await
+}
+
+/// The same for someone who only looks: if no host takes writes, the first that does not will do.
+pub(super) async fn connect_to_look(database: &Database) -> Result<Session, StateError> {
+    let mut reads = None;
+    let session = first(database, None, &Tried::default(), &mut reads).await;
+    session.or_else(|error| reads.ok_or(error))
+}
+
+/// The first session that may write, and the first one of those that may not.
+async fn first(
+    database: &Database,
+    lease: Option<Duration>,
+    tried: &Tried,
+    reads: &mut Option<Session>,
 ) -> Result<Session, StateError> {
     let mut failed: Option<DatabaseError> = None;
-    for (host, port) in &database.hosts {
-        match to_host(database, host, *port, lease).await {
-            Ok(session) => return Ok(session),
+    for nth in tried.hosts(database.hosts.len()) {
+        let (host, port) = &database.hosts[nth];
+        tried.host(nth, false);
+        match to_host(database, nth, lease, tried, reads).await {
+            Ok(session) => {
+                tried.host(nth, true);
+                return Ok(session);
+            }
             Err(error) => {
                 let error = error.at(&shown(host, *port));
                 failed = Some(match failed {
@@ -76,31 +100,40 @@ pub(super) async fn connect(
 
 async fn to_host(
     database: &Database,
-    host: &Host,
-    port: u16,
+    nth: usize,
     lease: Option<Duration>,
+    tried: &Tried,
+    reads: &mut Option<Session>,
 ) -> Result<Session, DatabaseError> {
-    let password = password::find(database, host, port)?;
+    let (host, port) = &database.hosts[nth];
+    let password = password::find(database, host, *port)?;
     let config = config(database, password.as_ref());
     let limit = database.connect_timeout;
     let session = |client, task| Session { client, task, password: password.clone() };
-    let late = |_| {
-        let problem = format!("no session within {} s", limit.as_secs_f32());
-        DatabaseError::new(problem, "see that this machine can reach the database")
-    };
     let opened = async {
         match host {
             Host::Socket(dir) => {
                 let stream = UnixStream::connect(dir.join(format!(".s.PGSQL.{port}"))).await;
                 let (client, task) = start(stream.map_err(unreachable)?, NoTls, &config).await?;
-                settle(session(client, task), lease).await
+                settle(session(client, task), lease, reads).await
             }
             Host::Name(name) => {
+                let addresses = tried.addresses(nth, addresses(name).await?);
+                // One that is silent leaves time for the others.
+                let each = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
                 let mut failed = None;
-                for address in addresses(name).await? {
-                    let opened = to_address(database, name, (address, port).into(), &config).await;
-                    match opened {
-                        Ok((client, task)) => return settle(session(client, task), lease).await,
+                for address in addresses {
+                    tried.address(nth, address, false);
+                    let opened = within(each, async {
+                        let place = (address, *port).into();
+                        let (client, task) = to_address(database, name, place, &config).await?;
+                        settle(session(client, task), lease, reads).await
+                    });
+                    match opened.await {
+                        Ok(session) => {
+                            tried.address(nth, address, true);
+                            return Ok(session);
+                        }
                         Err(error) => failed = Some(error),
                     }
                 }
@@ -108,14 +141,24 @@ async fn to_host(
             }
         }
     };
-    let opened = timeout(limit, opened).await.map_err(late).flatten();
-    opened.map_err(|error| match &password {
+    within(limit, opened).await.map_err(|error| match &password {
         None if error.to_string().contains("password missing") => DatabaseError::new(
             "it asks for a password, and none is set",
             "set password_file, passfile, or PGPASSWORD in the environment",
         ),
         password => error.without(password.as_ref()),
     })
+}
+
+async fn within<T>(
+    limit: Duration,
+    opens: impl Future<Output = Result<T, DatabaseError>>,
+) -> Result<T, DatabaseError> {
+    let late = |_| {
+        let problem = format!("no session within {} s", limit.as_secs_f32());
+        DatabaseError::new(problem, "see that this machine can reach the database")
+    };
+    timeout(limit, opens).await.map_err(late).flatten()
 }
 
 async fn to_address(
@@ -174,8 +217,12 @@ fn config(database: &Database, password: Option<&Secret>) -> Config {
     config
 }
 
-/// Sets what a session needs, and refuses one that may not write.
-async fn settle(session: Session, lease: Option<Duration>) -> Result<Session, DatabaseError> {
+/// Sets what a session needs, and refuses one that may not write; the first of those is kept.
+async fn settle(
+    session: Session,
+    lease: Option<Duration>,
+    reads: &mut Option<Session>,
+) -> Result<Session, DatabaseError> {
     let silent = lease.map_or(SILENT[1], |lease| (lease / 2).clamp(SILENT[0], SILENT[1]));
     let settings = format!(
         "SET idle_in_transaction_session_timeout = {}; SET lock_timeout = {};
@@ -190,6 +237,7 @@ async fn settle(session: Session, lease: Option<Duration>) -> Result<Session, Da
         _ => false,
     });
     if read_only {
+        reads.get_or_insert(session);
         let mend = "name the host that takes writes as well";
         return Err(DatabaseError::new("it takes no writes: a replica, most likely", mend));
     }

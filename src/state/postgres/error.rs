@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use tokio_postgres::error::SqlState;
 
+use super::tls;
 use crate::config::Secret;
 use crate::state::StateError;
 
@@ -17,19 +18,38 @@ pub struct DatabaseError {
     code: Option<SqlState>,
     text: String,
     mend: &'static str,
+    /// Whether the database has lost commits that it had confirmed.
+    is_rollback: bool,
 }
 
 impl DatabaseError {
     /// Of the connection: what is wrong, and what to do.
     pub(super) fn new(text: impl Into<String>, mend: &'static str) -> Self {
-        Self { code: None, text: text.into(), mend }
+        Self { code: None, text: text.into(), mend, is_rollback: false }
+    }
+
+    /// Commits that the database had confirmed are gone.
+    pub(super) fn rollback(lost: i64) -> Self {
+        let text = format!(
+            "the database lacks the last {lost} commits of this source, which it had confirmed"
+        );
+        let mend = "let it confirm a commit once a replica has it: see synchronous_commit";
+        Self { is_rollback: true, ..Self::new(text, mend) }
+    }
+
+    /// Whether it is that.
+    pub(super) fn is_rollback(&self) -> bool {
+        self.is_rollback
     }
 
     /// What to do about it.
     pub(in crate::state) fn mend(&self) -> &'static str {
         let Some(code) = self.code.as_ref().map(SqlState::code) else { return self.mend };
         match code {
-            "28000" | "28P01" => "set the user and the password that the database knows",
+            "28P01" => "set the user and the password that the database knows",
+            "28000" => {
+                "let this user in from this machine: see the database's pg_hba.conf, and what it asks for of encryption (sslmode) and certificates (sslcert)"
+            }
             "3D000" => "create the database, or set another",
             "42501" => {
                 "grant the user CREATE and USAGE on the first schema of its search_path, and the tables in it"
@@ -45,9 +65,10 @@ impl DatabaseError {
         }
     }
 
-    /// Whether tables are missing that were there.
+    /// Whether tables are missing that were there, or commits.
     pub(in crate::state) fn is_loss(&self) -> bool {
-        matches!(self.code, Some(SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN))
+        self.is_rollback
+            || matches!(self.code, Some(SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN))
     }
 
     /// Whether the connection is at fault, and others that are open may be as well.
@@ -89,15 +110,16 @@ impl From<tokio_postgres::Error> for DatabaseError {
         if let Some(said) = error.as_db_error() {
             let code = said.code().clone();
             let text = format!("{} (SQLSTATE {})", shown(said.message()), code.code());
-            return Self { code: Some(code), text, mend };
+            return Self { code: Some(code), ..Self::new(text, mend) };
         }
+        let mend = tls::mend(&error).unwrap_or(mend);
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(inner) = cause {
             text = format!("{text}: {inner}");
             cause = inner.source();
         }
-        Self { code: None, text: shown(&text), mend }
+        Self::new(shown(&text), mend)
     }
 }
 

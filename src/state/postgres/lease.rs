@@ -180,12 +180,13 @@ async fn introduce(
         SELECT id, $2 FROM lookback_sources WHERE name = ANY($1)
         ON CONFLICT (source, process) DO NOTHING";
     transaction.execute_typed(insert, &[texts(&names), number(&me.process)]).await?;
-    let delete = format!(
-        "WITH gone AS (
-            DELETE FROM lookback_processes WHERE alive_until < now() - {FORGET_AFTER} RETURNING process)
-        DELETE FROM lookback_candidates WHERE process IN (SELECT process FROM gone)"
-    );
+    let delete =
+        format!("DELETE FROM lookback_processes WHERE alive_until < now() - {FORGET_AFTER}");
     transaction.execute_typed(&delete, &[]).await?;
+    // A process that left has taken its row along, though perhaps not all of these.
+    let delete = "DELETE FROM lookback_candidates AS c WHERE NOT EXISTS
+        (SELECT FROM lookback_processes AS p WHERE p.process = c.process)";
+    transaction.execute_typed(delete, &[]).await?;
     Ok(())
 }
 

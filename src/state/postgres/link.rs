@@ -15,6 +15,7 @@ use tokio_postgres::Client;
 use super::connect::{Session, connect};
 use super::error::DatabaseError;
 use super::schema;
+use super::tried::Tried;
 use crate::clock::Clock;
 use crate::config::database::Database;
 use crate::state::StateError;
@@ -47,7 +48,6 @@ impl Link {
     /// If the system has no thread or no event loop left.
     pub fn to(database: &Database, lease: Duration) -> Result<Arc<Self>, StateError> {
         let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
-        links.retain(|(.., link)| link.strong_count() > 0);
         let same = links.iter().find(|(to, span, _)| to == database && *span == lease);
         if let Some(link) = same.and_then(|(.., link)| link.upgrade()) {
             return Ok(link);
@@ -94,6 +94,14 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    /// What leads to the database, a password perhaps, is not kept for longer than the way there.
+    fn drop(&mut self) {
+        let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|(.., link)| link.strong_count() > 0);
+    }
+}
+
 async fn stopped(stop: &dyn Fn() -> bool) {
     while !stop() {
         sleep(LOOK_EVERY).await;
@@ -106,6 +114,7 @@ async fn stopped(stop: &dyn Fn() -> bool) {
 pub struct Pool {
     database: Database,
     lease: Duration,
+    tried: Tried,
     /// Those that nobody uses, and since when, on the monotonic clock.
     idle: Mutex<Vec<(Session, Duration)>>,
     places: Semaphore,
@@ -116,7 +125,7 @@ pub struct Pool {
 impl Pool {
     fn new(database: Database, lease: Duration) -> Self {
         let (places, reserved) = (Semaphore::new(SESSIONS_MAX), Semaphore::new(1));
-        Self { database, lease, idle: Mutex::default(), places, reserved }
+        Self { database, lease, tried: Tried::default(), idle: Mutex::default(), places, reserved }
     }
 
     /// Does some work over a connection, within `limit`. Dropping the future gives the connection up.
@@ -168,7 +177,7 @@ impl Pool {
         let mut session = match session {
             Some(session) => session,
             None => {
-                let mut session = connect(&self.database, Some(self.lease)).await?;
+                let mut session = connect(&self.database, Some(self.lease), &self.tried).await?;
                 let made = schema::ensure(&mut session.client).await;
                 made.map_err(|error| session.unquoted(error))?;
                 session
@@ -205,19 +214,19 @@ impl Pool {
     }
 }
 
-/// Does some work over a connection of its own, for programs that look from outside: it makes no tables. Blocks this thread.
+/// Does some work over a session of its own, which it opens, for programs that look from outside: it makes no tables. Blocks this thread.
 ///
 /// # Errors
 /// As [`Link::run`].
-pub fn once<T>(
-    database: &Database,
+pub(super) fn once<T>(
+    opens: impl Future<Output = Result<Session, StateError>>,
     limit: Duration,
     work: impl AsyncFnOnce(&mut Client) -> Result<T, StateError>,
 ) -> Result<T, StateError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let work = async {
-            let mut session = connect(database, None).await?;
+            let mut session = opens.await?;
             let done = work(&mut session.client).await;
             done.map_err(|error| session.unquoted(error))
         };
@@ -228,5 +237,22 @@ pub fn once<T>(
 impl From<DatabaseError> for StateError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_kept_for_no_longer_than_its_link() {
+        let url = "postgresql://me:hunter2@127.0.0.1/only_here?sslmode=disable";
+        let database = Database::parse(url).unwrap();
+        let kept = || LINKS.lock().unwrap().iter().filter(|(to, ..)| *to == database).count();
+        let [one, two] = [(); 2].map(|()| Link::to(&database, IDLE_MAX).unwrap());
+        drop(one);
+        assert_eq!(kept(), 1);
+        drop(two);
+        assert_eq!(kept(), 0);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, IsolationLevel};
 
+use super::connect::connect_to_look;
 use super::link::once;
 use super::parameter::number;
 use super::{hours, schema};
@@ -46,7 +47,7 @@ pub fn look(
     of: Option<&str>,
     limit: Duration,
 ) -> Result<Vec<Shared>, StateError> {
-    once(database, limit, async |client| {
+    once(connect_to_look(database), limit, async |client| {
         let (found, known) = (schema::version(client).await?, schema::known_version());
         match found {
             0 => Err(StateError::Foreign),

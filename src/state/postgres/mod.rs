@@ -3,7 +3,7 @@
 //! | module | idea |
 //! |---|---|
 //! | `link` | one runtime and few connections for all sources of a process |
-//! | `connect` | from a configured database to a session that may write |
+//! | `connect`, `tried` | from a configured database to a session that may write, and where to begin |
 //! | `tls`, `password` | who is at the other end, and how to prove who asks |
 //! | `schema` | the tables and their versions |
 //! | `source` | the state of one source that this node holds |
@@ -35,6 +35,7 @@ mod repair;
 mod schema;
 mod source;
 mod tls;
+mod tried;
 
 pub use error::DatabaseError;
 pub use link::{Link, Pool};

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::link;
+use super::connect::connect;
+use super::link::once;
+use super::tried::Tried;
 use crate::config::database::Database;
 use crate::model::Timestamp;
 use crate::state::StateError;
@@ -36,7 +38,8 @@ pub struct Probe {
 /// # Errors
 /// If there is no connection, or no answer.
 pub fn probe(database: &Database, limit: Duration) -> Result<Probe, StateError> {
-    link::once(database, limit, async |client| ask(client).await)
+    let tried = Tried::default();
+    once(connect(database, None, &tried), limit, async |client| ask(client).await)
 }
 
 async fn ask(client: &Client) -> Result<Probe, StateError> {

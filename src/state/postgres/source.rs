@@ -179,11 +179,11 @@ impl PostgresState {
     }
 
     fn store(&mut self, commit: &Commit) -> Result<(), StateError> {
-        let unsure = self.unsure.take();
+        let (last, unsure) = (self.number, self.unsure.take());
         let now = Clock::start().now().wall;
         let stored =
             self.run(commit.keys.len() + commit.adopted.len(), async |client, held, days| {
-                Job::new(commit, now)?.store(client, held, days, unsure.as_ref()).await
+                Job::new(commit, now)?.store(client, held, days, last, unsure.as_ref()).await
             });
         match stored {
             Ok(number) => self.number = number,
@@ -245,6 +245,14 @@ impl State for PostgresState {
         _now: Timestamp,
         _go_on: &dyn Fn() -> bool,
     ) -> Result<Renewed, StateError> {
+        if let StateError::Database(error) = error
+            && error.is_rollback()
+        {
+            // The next run begins from what is there.
+            let what =
+                format!("{error}; what they covered is read again, and records may come again");
+            return Ok(Renewed { what, same_key: false, same_ledger: false });
+        }
         self.days = None;
         let (held, hash_key) = (self.held, self.hash_key);
         let limit = self.limit(kept.keys.len());

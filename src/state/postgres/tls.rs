@@ -9,7 +9,9 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::DatabaseError;
@@ -81,6 +83,52 @@ fn unusable(error: Error) -> DatabaseError {
         format!("TLS cannot be set up: {error}"),
         "see that sslcert and sslkey belong together",
     )
+}
+
+/// What to do about an error, if it is one of encryption.
+pub(super) fn mend(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = io.and_then(|inner| inner.downcast_ref::<Error>());
+        if let Some(tls) = tls.or_else(|| error.downcast_ref::<Error>()) {
+            return Some(mend_of(tls));
+        }
+        // The client has no kind of its own for it.
+        if error.to_string() == "server does not support TLS" {
+            return Some(
+                "turn ssl on in the database's postgresql.conf; on this machine alone, sslmode=disable does without",
+            );
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn mend_of(error: &Error) -> &'static str {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, UnknownIssuer,
+    };
+    match error {
+        Error::InvalidCertificate(UnknownIssuer) => {
+            "set sslrootcert to the certificate of the authority that signed the database's (PEM)"
+        }
+        Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            "set the host in db to a name in the database's certificate; or set sslmode=verify-ca, if no other server has one of that authority's"
+        }
+        Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
+            "renew the database's certificate, or set this machine's clock right"
+        }
+        Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
+            "set this machine's clock right"
+        }
+        Error::InvalidCertificate(_) => {
+            "give the database a certificate that an authority has signed, and set sslrootcert to that authority's (PEM)"
+        }
+        Error::AlertReceived(_) => "see that sslcert and sslkey are what the database asks for",
+        _ => "see that the database speaks TLS 1.2 or newer",
+    }
 }
 
 /// Asks for a certificate that an authority has signed, if there are any, for whatever name.
