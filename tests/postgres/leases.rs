@@ -1,6 +1,6 @@
 //! Seats of two nodes and more in one database: their connections differ, so each has a membership of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use in_lookback::clock::Clock;
@@ -10,7 +10,7 @@ use in_lookback::state::StateError;
 use in_lookback::state::postgres::{Held, Place};
 use tokio::sync::Notify;
 
-use crate::bench::{Bench, LONG};
+use crate::bench::{Bench, LONG, run};
 use crate::server::Server;
 
 const LEASE: Duration = Duration::from_secs(2);
@@ -108,6 +108,49 @@ fn a_source_that_is_given_back_is_taken_by_the_other_node_at_once() {
     let left = "SELECT count(holder), (SELECT count(*) FROM lookback_processes),
         (SELECT count(*) FROM lookback_candidates) FROM lookback_sources";
     assert_eq!(bench.psql(left), "0|0|0");
+}
+
+#[test]
+fn sources_are_given_back_together_though_one_row_is_locked() {
+    let bench = Bench::new("leaving");
+    let node = node(&bench, 1);
+    let mut workers: Vec<Worker> =
+        ["a", "b", "c", "d", "locked"].map(|s| Worker::of(&node, s)).into();
+    until(&mut workers.iter_mut().collect::<Vec<_>>(), |read| read.iter().all(|reads| *reads));
+    let (link, (locks, locked), (ends, ended)) =
+        (bench.link(), mpsc::channel(), mpsc::channel::<()>());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            run(&link, async |client| {
+                let transaction = client.transaction().await?;
+                let lock = "SELECT FROM lookback_sources WHERE name = 'locked' FOR UPDATE";
+                transaction.execute(lock, &[]).await?;
+                locks.send(()).unwrap();
+                let _ = ended.recv();
+                Ok(transaction.commit().await?)
+            })
+        });
+        locked.recv().unwrap();
+        let held = || {
+            bench.psql(
+                "SELECT string_agg(name, ',' ORDER BY name) FROM lookback_sources WHERE holder > 0",
+            )
+        };
+        // The process goes on with others: a look gives these back.
+        let mut rest = workers.split_off(2);
+        let since = Instant::now();
+        drop(workers);
+        assert!(since.elapsed() < Duration::from_millis(500), "{:?}", since.elapsed());
+        until(&mut rest.iter_mut().collect::<Vec<_>>(), |_| held() == "c,d,locked");
+        let since = Instant::now();
+        rest.into_iter().rev().for_each(drop);
+        assert!(since.elapsed() < Duration::from_millis(1_500), "{:?}", since.elapsed());
+        assert_eq!(held(), "locked");
+        drop(ends);
+    });
+    let left =
+        "SELECT (SELECT count(*) FROM lookback_processes), count(*) FROM lookback_candidates";
+    assert_eq!(bench.psql(left), "0|0");
 }
 
 #[test]

@@ -16,6 +16,13 @@ const FORGET_AFTER: &str = "interval '1 hour'";
 /// A source and an epoch of it.
 pub(super) type Epoch = (i64, i64);
 
+/// A source that a process no longer has, and the epoch that it still held.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) source: i64,
+    pub(super) epoch: Option<i64>,
+}
+
 /// What a process does at each look.
 #[derive(Debug, Default)]
 pub(super) struct Request {
@@ -25,8 +32,10 @@ pub(super) struct Request {
     pub(super) introduces: bool,
     /// The epochs whose leases it renews.
     pub(super) renews: Vec<Epoch>,
-    /// Those that are over.
+    /// Those that are over, though it still has the sources.
     pub(super) leaves: Vec<Epoch>,
+    /// The sources that it no longer has.
+    pub(super) left: Vec<Left>,
 }
 
 /// What it sees then.
@@ -49,7 +58,10 @@ pub(super) async fn look(
     request: &Request,
 ) -> Result<View, StateError> {
     let transaction = schema::begin(client).await?;
-    release(&transaction, me, &request.leaves).await?;
+    let left = request.left.iter().filter_map(|it| Some((it.source, it.epoch?)));
+    let over: Vec<Epoch> = request.leaves.iter().copied().chain(left).collect();
+    release(&transaction, me, &over).await?;
+    forget(&transaction, me, &request.left).await?;
     beat(&transaction, me).await?;
     let renewed = renew(&transaction, me, &request.renews).await?;
     if request.introduces {
@@ -91,27 +103,21 @@ pub(super) async fn take(
     Ok(taken.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// The process has a source no longer, and no source at all if this was its `last`.
-pub(super) async fn leave(
-    client: &mut Client,
-    me: &Me,
-    source: i64,
-    epoch: Option<i64>,
-    last: bool,
-) -> Result<(), StateError> {
+/// The process ends: it has no source any more. One whose row is locked stays until its lease is over.
+pub(super) async fn leave(client: &mut Client, me: &Me) -> Result<(), StateError> {
     let transaction = schema::begin(client).await?;
-    let leaves: Vec<Epoch> = epoch.map(|epoch| (source, epoch)).into_iter().collect();
-    release(&transaction, me, &leaves).await?;
-    let delete = "DELETE FROM lookback_candidates WHERE source = $1 AND process = $2";
-    transaction.execute_typed(delete, &[number(&source), number(&me.process)]).await?;
-    if last {
-        let delete = "DELETE FROM lookback_processes WHERE process = $1";
-        transaction.execute_typed(delete, &[number(&me.process)]).await?;
+    let update = "UPDATE lookback_sources SET holder = NULL, lease_until = now()
+        WHERE id IN (SELECT id FROM lookback_sources WHERE holder = $1
+            ORDER BY id FOR UPDATE SKIP LOCKED)";
+    transaction.execute_typed(update, &[number(&me.process)]).await?;
+    for table in ["lookback_candidates", "lookback_processes"] {
+        let delete = format!("DELETE FROM {table} WHERE process = $1");
+        transaction.execute_typed(&delete, &[number(&me.process)]).await?;
     }
     Ok(transaction.commit().await?)
 }
 
-/// Gives sources back: whoever comes first for them may have them at once.
+/// Gives sources back: whoever comes first for them may have them at once. One whose row is locked is not waited for.
 async fn release(
     transaction: &Transaction<'_>,
     me: &Me,
@@ -120,12 +126,27 @@ async fn release(
     if leaves.is_empty() {
         return Ok(());
     }
-    let update = "UPDATE lookback_sources AS s SET holder = NULL, lease_until = now()
-        FROM unnest($1::bigint[], $2::bigint[]) AS own (id, epoch)
-        WHERE s.id = own.id AND s.epoch = own.epoch AND s.holder = $3";
+    let update = "UPDATE lookback_sources SET holder = NULL, lease_until = now()
+        WHERE id IN (
+            SELECT s.id FROM lookback_sources AS s
+                JOIN unnest($1::bigint[], $2::bigint[]) AS own (id, epoch)
+                ON s.id = own.id AND s.epoch = own.epoch
+            WHERE s.holder = $3
+            ORDER BY s.id FOR UPDATE OF s SKIP LOCKED)";
     let (ids, epochs): (Vec<i64>, Vec<i64>) = leaves.iter().copied().unzip();
     let parameters = [numbers(&ids), numbers(&epochs), number(&me.process)];
     transaction.execute_typed(update, &parameters).await?;
+    Ok(())
+}
+
+/// Is no candidate any more for sources that the process no longer has.
+async fn forget(transaction: &Transaction<'_>, me: &Me, left: &[Left]) -> Result<(), StateError> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let delete = "DELETE FROM lookback_candidates WHERE source = ANY($1) AND process = $2";
+    let ids: Vec<i64> = left.iter().map(|it| it.source).collect();
+    transaction.execute_typed(delete, &[numbers(&ids), number(&me.process)]).await?;
     Ok(())
 }
 
