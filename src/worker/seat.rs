@@ -20,7 +20,7 @@ pub(super) struct Seat {
     standby: Condition,
     /// The epoch that was reported last.
     led: Option<i64>,
-    /// Whether this process has known a state of the source.
+    /// Whether this instance has opened a state of the source.
     had_state: bool,
 }
 
@@ -53,7 +53,8 @@ impl Seat {
             place.hear();
             shared.stopping()
         });
-        let opened = postgres::open(self.place.link(), held, from, begin, self.had_state, stop);
+        let had_state = self.had_state || self.place.had_state();
+        let opened = postgres::open(self.place.link(), held, from, begin, had_state, stop);
         match opened {
             Ok(opened) => {
                 self.had_state = true;

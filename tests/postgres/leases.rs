@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use in_lookback::clock::Clock;
 use in_lookback::config::database::Fleet;
 use in_lookback::fleet::{Candidate, Duty, Term, rank};
+use in_lookback::model::Bucket;
 use in_lookback::state::StateError;
-use in_lookback::state::postgres::{Held, Place};
+use in_lookback::state::postgres::{Held, Place, open};
 use tokio::sync::Notify;
 
-use crate::bench::{Bench, LONG, run};
+use crate::bench::{Bench, LONG, begin, run};
 use crate::server::Server;
 
 const LEASE: Duration = Duration::from_secs(2);
@@ -213,10 +214,20 @@ fn a_second_instance_with_the_same_source_is_refused_until_the_first_has_gone() 
 }
 
 #[test]
-fn tables_that_someone_drops_are_made_again_and_the_source_is_led_anew() {
+fn tables_that_someone_drops_are_made_again_and_the_source_is_led_anew_as_one_whose_state_is_lost()
+{
     let bench = Bench::new("dropped");
     let mut worker = Worker::of(&node(&bench, 1), "s");
     until(&mut [&mut worker], |read| read[0]);
+    assert!(!worker.place.had_state());
+    // As if another node had read it.
+    bench.psql("UPDATE lookback_sources SET progress = '{}'");
+    let deadline = Instant::now() + LONG;
+    while !worker.place.had_state() {
+        assert!(Instant::now() < deadline);
+        worker.round();
+        std::thread::sleep(STEP);
+    }
     let all = "SELECT string_agg(tablename, ', ') FROM pg_tables WHERE tablename LIKE 'lookback_%'";
     let tables = bench.psql(all);
     bench.psql(&format!("DROP TABLE {tables}"));
@@ -227,4 +238,8 @@ fn tables_that_someone_drops_are_made_again_and_the_source_is_led_anew() {
         leads
     });
     assert_eq!(bench.psql("SELECT epoch FROM lookback_sources"), "1");
+    let (place, held) = (&worker.place, worker.held());
+    let never = Arc::new(|| false);
+    let opened = open(place.link(), held, Bucket(0), begin, place.had_state(), never).unwrap();
+    assert!(opened.damage.is_some_and(|it| it.contains("gone")));
 }

@@ -1,6 +1,6 @@
 //! The statements of leases: who lives, who could read what, and who does. All by the database's clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio_postgres::{Client, Transaction};
@@ -43,6 +43,8 @@ pub(super) struct Request {
 pub(super) struct View {
     /// The sources' rows, by name, and the numbers of these.
     pub(super) rows: HashMap<String, (i64, Row)>,
+    /// The numbers of those that have a state.
+    pub(super) stateful: HashSet<i64>,
     /// The sources whose leases were renewed.
     pub(super) renewed: Vec<i64>,
     /// Who lives.
@@ -67,14 +69,14 @@ pub(super) async fn look(
     if request.introduces {
         introduce(&transaction, me, &request.names).await?;
     }
-    let rows = rows(&transaction, &request.names).await?;
+    let (rows, stateful) = rows(&transaction, &request.names).await?;
     let alive = alive(&transaction).await?;
     let candidates = match request.introduces {
         true => Some(candidates(&transaction, &rows).await?),
         false => None,
     };
     transaction.commit().await?;
-    Ok(View { rows, renewed, alive, candidates })
+    Ok(View { rows, stateful, renewed, alive, candidates })
 }
 
 /// Takes the sources to which nothing has happened since they were seen in these epochs; returns their new ones.
@@ -213,9 +215,10 @@ async fn introduce(
 async fn rows(
     transaction: &Transaction<'_>,
     names: &[String],
-) -> Result<HashMap<String, (i64, Row)>, StateError> {
+) -> Result<(HashMap<String, (i64, Row)>, HashSet<i64>), StateError> {
     let query =
-        "SELECT name, id, epoch, holder, node, extract(epoch FROM now() - lease_until)::float8
+        "SELECT name, id, epoch, holder, node, extract(epoch FROM now() - lease_until)::float8,
+            progress IS NOT NULL
         FROM lookback_sources WHERE name = ANY($1)";
     let rows = transaction.query_typed(query, &[texts(&names)]).await?;
     let read = |row: &tokio_postgres::Row| {
@@ -228,7 +231,8 @@ async fn rows(
         };
         (row.get(0), (row.get(1), seen))
     };
-    Ok(rows.iter().map(read).collect())
+    let stateful = rows.iter().filter(|row| row.get(6)).map(|row| row.get(1)).collect();
+    Ok((rows.iter().map(read).collect(), stateful))
 }
 
 async fn alive(transaction: &Transaction<'_>) -> Result<Vec<Candidate>, StateError> {

@@ -214,6 +214,7 @@ fn renewed(desk: &Desk, sources: &Sources, request: &Request, view: &View, lease
             }
         }
         let Some(id) = id else { continue };
+        own.had_state |= view.stateful.contains(&id);
         if let Some(epoch) = renewed.get(&id) {
             own.seat.renewed(*epoch, lease);
         }

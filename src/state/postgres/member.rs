@@ -60,6 +60,8 @@ pub(super) struct Own {
     pub(super) id: Option<i64>,
     /// Whether its worker has ended: a look that is under way must not take the source for it.
     pub(super) is_gone: bool,
+    /// Whether the source has been seen with a state.
+    pub(super) had_state: bool,
 }
 
 /// Why the database does not answer.
@@ -109,7 +111,7 @@ impl Place {
             }
         };
         let seat = Seat::new(Clock::start().now().mono);
-        let own = Own { seat, id: None, is_gone: false };
+        let own = Own { seat, id: None, is_gone: false, had_state: false };
         let entry = Arc::new(Entry { own: Mutex::new(own), wake });
         member.desk.sources().insert(source.to_owned(), Arc::clone(&entry));
         member.desk.nudge.notify_one();
@@ -147,6 +149,11 @@ impl Place {
     /// Who reads the source, as far as is known.
     pub fn leader(&self) -> Option<Leader> {
         self.entry.own().seat.leader().cloned()
+    }
+
+    /// Whether this process has seen a state of the source, whoever had it then: one that is missing now is lost.
+    pub fn had_state(&self) -> bool {
+        self.entry.own().had_state
     }
 
     /// What the worker is to do in its term.
