@@ -155,6 +155,25 @@ fn sources_are_given_back_together_though_one_row_is_locked() {
 }
 
 #[test]
+fn a_source_that_its_node_cannot_read_goes_to_the_other_and_back_if_that_has_gone() {
+    let bench = Bench::new("stands_back");
+    let source = source_of(1);
+    let mut one = Worker::of(&node(&bench, 1), &source);
+    until(&mut [&mut one], |read| read[0]);
+    let mut two = Worker::of(&node(&bench, 2), &source);
+    let deadline = Instant::now() + LONG;
+    while !two.round() {
+        if one.round() {
+            one.place.stands_back(one.held().epoch);
+        }
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(STEP);
+    }
+    drop(two);
+    until(&mut [&mut one], |read| read[0]);
+}
+
+#[test]
 fn a_node_that_joins_is_handed_its_source_in_good_order() {
     let bench = Bench::new("joins");
     let source = source_of(2);

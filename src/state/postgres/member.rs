@@ -166,6 +166,12 @@ impl Place {
         duty
     }
 
+    /// The worker cannot read in this epoch: another process is to have the source, if there is one.
+    pub fn stands_back(&self, epoch: i64) {
+        self.entry.own().seat.stands_back(epoch, Clock::start().now().mono);
+        self.member.desk.nudge.notify_one();
+    }
+
     /// A write of this epoch was refused: another process has the source.
     pub fn ended(&self, epoch: i64) {
         self.entry.own().seat.ended(epoch);
