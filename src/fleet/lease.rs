@@ -50,6 +50,11 @@ impl Contact {
         self.last_sent = sent;
     }
 
+    /// Whether there has been an answer.
+    pub fn is_made(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Whether whoever lives has had the time to renew.
     pub fn is_steady(&self, now: Duration, lease: Duration) -> bool {
         self.since.is_some_and(|since| now >= since + lease / 2)

@@ -7,7 +7,8 @@ use super::lease::{Contact, Lease};
 use super::rank::{self, Candidate};
 use crate::model::Now;
 
-/// A source that was sent on its way to another node stays for so many leases if it comes back.
+/// A source that was sent on its way to another node stays for so many leases if it comes back; one that a process cannot
+/// read is left to others for as many.
 const STAYS: u32 = 10;
 
 /// A source's row, as seen by the database's clock.
@@ -45,7 +46,7 @@ pub enum Standing {
 /// Who reads a source, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leader {
-    /// Its node; nothing if nobody does.
+    /// Its node; nothing if nobody does, or this process.
     pub node: Option<String>,
     /// The epoch.
     pub epoch: i64,
@@ -73,12 +74,21 @@ pub struct Seat {
     recalled: bool,
     /// When it was last sent on its way.
     sent_away: Option<Duration>,
+    /// When it was last found that this process cannot read it.
+    stood_back: Option<Duration>,
 }
 
 impl Seat {
     /// Of a worker that has just come.
     pub fn new(now: Duration) -> Self {
-        Self { standing: Standing::By, leader: None, heard: now, recalled: false, sent_away: None }
+        Self {
+            standing: Standing::By,
+            leader: None,
+            heard: now,
+            recalled: false,
+            sent_away: None,
+            stood_back: None,
+        }
     }
 
     /// Whether this process reads the source.
@@ -117,6 +127,12 @@ impl Seat {
             (self.recalled, self.leader) = (false, None);
             self.standing = Standing::Leaves { epoch };
         }
+    }
+
+    /// The worker cannot read in this epoch: others are to have the source, which may be able to.
+    pub fn stands_back(&mut self, epoch: i64, now: Duration) {
+        self.leaves(epoch);
+        self.stood_back = Some(now);
     }
 
     /// This epoch is over: another process has taken the source, or it was released.
@@ -165,7 +181,8 @@ impl Seat {
         {
             self.ended(epoch);
         }
-        let node = row.node.clone().filter(|_| row.holder.is_some());
+        let is_others = row.holder.is_some_and(|holder| holder != me.process);
+        let node = row.node.clone().filter(|_| is_others);
         self.leader = Some(Leader { node, epoch: row.epoch });
         match self.standing {
             Standing::Leads { .. } if self.belongs_elsewhere(source, candidates, me, now) => {
@@ -173,7 +190,9 @@ impl Seat {
             }
             Standing::By if self.is_heard(me, now) => {
                 let place = rank::place(source, candidates, &me.node, me.process);
-                if may_take(row, place, me, contact.is_steady(now, me.lease)) {
+                if self.is_left_to_others(row, candidates, me, now) {
+                    Act::Nothing
+                } else if may_take(row, place, me, contact.is_steady(now, me.lease)) {
                     Act::Take
                 } else {
                     Act::Nothing
@@ -200,6 +219,19 @@ impl Seat {
         let own = rank::place(source, candidates, &me.node, me.process) == 0;
         let first = rank::first(source, candidates);
         !self.recalled && !lately && !own && first.is_some_and(|it| it.up >= me.lease)
+    }
+
+    /// Whether this process could not read it lately, and another is there that may take it; unless none has, for a lease.
+    fn is_left_to_others(
+        &self,
+        row: &Row,
+        candidates: &[Candidate],
+        me: &Me,
+        now: Duration,
+    ) -> bool {
+        self.stood_back.is_some_and(|at| now < at + me.lease * STAYS)
+            && candidates.iter().any(|it| it.process != me.process)
+            && row.over.is_none_or(|over| over < me.lease)
     }
 
     fn is_heard(&self, me: &Me, now: Duration) -> bool {
@@ -338,6 +370,27 @@ mod tests {
         seat.stays();
         assert_eq!(see(&mut seat, 300, 399), Act::Nothing, "it could not be let go of");
         assert_eq!(see(&mut seat, 301, 400), Act::Recall);
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_read_here_is_left_to_others_unless_none_takes_it() {
+        let all = two(1_000);
+        let first = me(all[0].process);
+        let mut seat = Seat::new(SECOND * 99);
+        seat.taken(5, Lease::of(at(99), LEASE));
+        seat.stands_back(5, SECOND * 100);
+        assert_eq!(seat.standing(), Standing::Leaves { epoch: 5 });
+        let mut see = |candidates: &[Candidate], over, now| {
+            seat.heard(SECOND * now);
+            let row = row(5, None, Some(over));
+            seat.see("s", &row, candidates, &first, &steady(), SECOND * now)
+        };
+        assert_eq!(see(&all, 0, 101), Act::Nothing);
+        assert_eq!(see(&all, 29, 130), Act::Nothing);
+        assert_eq!(see(&all, 30, 131), Act::Take, "nobody else has");
+        assert_eq!(see(&all[..1], 0, 101), Act::Take, "it is alone");
+        assert_eq!(see(&all, 0, 399), Act::Nothing);
+        assert_eq!(see(&all, 0, 400), Act::Take, "it may be mended");
     }
 
     #[test]

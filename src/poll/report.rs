@@ -160,6 +160,16 @@ impl Report {
         )
     }
 
+    /// The instance came up on a node of a fleet: how far the source is read is known to whoever leads it.
+    pub fn joined(node: &str, window: Duration, interval: Duration, sweeps: String) -> Self {
+        let mut started = Self::started(window, interval, sweeps, None);
+        started.message = cut(format!(
+            "lookback {} came up as node '{node}'; it reads the source when it leads it",
+            env!("CARGO_PKG_VERSION")
+        ));
+        started
+    }
+
     /// A sign of life.
     pub fn heartbeat(pulse: Pulse) -> Self {
         let message = format!(
@@ -343,6 +353,22 @@ impl Report {
         report("state_failed", Error, message, vec![("error", text(error))])
     }
 
+    /// The database cannot be read or written, by the node that leads the source.
+    pub fn state_away(error: &str, mend: &str) -> Self {
+        let message = format!(
+            "the state cannot be read or written: {error}; this node reads on while its lease lasts, and waits then. Trying again; {mend}"
+        );
+        report("state_failed", Error, message, vec![("error", text(error))])
+    }
+
+    /// The database does not answer a node that does not lead: another may read the source all the same.
+    pub fn state_unknown(error: &str, mend: &str) -> Self {
+        let message = format!(
+            "the database does not answer: {error}; this node cannot tell who reads the source, and does not read it. Trying again; {mend}"
+        );
+        report("state_failed", Warning, message, vec![("error", text(error))])
+    }
+
     /// Something of the state was lost.
     pub fn state_lost(what: &str) -> Self {
         let message = format!("of the state something was lost: {what}");
@@ -350,14 +376,24 @@ impl Report {
     }
 
     /// This node reads the source from now on.
-    pub fn leader(node: &str, epoch: i64) -> Self {
-        let message = format!("node '{node}' reads the source from now on");
+    pub fn leader(node: &str, epoch: i64, resumed_from: Option<Timestamp>) -> Self {
+        let from =
+            resumed_from.map_or("from the start".to_owned(), |at| format!("resuming from {at}"));
+        let message = format!("node '{node}' reads the source from now on, {from}");
         report("leader", Info, message, own_place(node, epoch))
     }
 
-    /// This node does not read the source: `leader` does, or did until just now.
-    pub fn standby(node: &str, leader: &str, epoch: i64) -> Self {
-        let message = format!("node '{node}' stands by: '{leader}' has the source");
+    /// This node does not read the source: `leader` does, or did until just now; or it was this one itself.
+    pub fn standby(node: &str, leader: Option<&str>, epoch: i64) -> Self {
+        let why = match leader {
+            None => "it has given the source back".to_owned(),
+            Some(leader) if leader == node => {
+                "an earlier process of this node, or another node of the same name, has the source"
+                    .to_owned()
+            }
+            Some(leader) => format!("'{leader}' has the source"),
+        };
+        let message = format!("node '{node}' stands by: {why}");
         report("standby", Info, message, own_place(node, epoch))
     }
 

@@ -10,6 +10,7 @@ mod shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::auth;
 use crate::clock::Clock;
@@ -21,9 +22,13 @@ use crate::poll::progress::Beginning;
 use crate::poll::stats::Stats;
 use crate::poll::{Report, engine};
 use crate::state::{Opened, State, StateError, Trouble, sqlite};
-use seat::{Idle, Seat};
+use seat::{Idle, Seat, Turn};
 pub use shared::Level;
 use shared::Shared;
+
+/// A node whose runs fail so often in a row lets others have the source. One that dies later than this has been one.
+const FAILURES_MAX: u32 = 2;
+const LASTS: Duration = Duration::from_secs(60);
 
 /// What became of a hand-over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ struct Setup {
     clock: Clock,
     /// Its seat, in a fleet.
     seat: Option<Seat>,
+    /// Whether there has been a run.
+    came_up: bool,
 }
 
 /// Why there can be no run now.
@@ -70,8 +77,13 @@ impl Worker {
         }
         let clock = Clock::start();
         let shared = Arc::new(Shared::new(clock));
-        let mut setup =
-            Setup { plan: Arc::clone(&plan), shared: Arc::clone(&shared), clock, seat: None };
+        let mut setup = Setup {
+            plan: Arc::clone(&plan),
+            shared: Arc::clone(&shared),
+            clock,
+            seat: None,
+            came_up: false,
+        };
         let first = match &plan.db {
             Db::File(_) => setup.first_run()?,
             Db::Shared(fleet) => {
@@ -239,17 +251,24 @@ impl Setup {
             Some(seat) => Some(seat.turn(self.plan.commit_delay).map_err(NotReady::Idle)?),
         };
         let opened = self.open(Some(&|| !shared.stopping())).map_err(NotReady::State)?;
-        let begins = self.seat.as_mut().zip(turn.as_ref()).and_then(|(seat, it)| seat.begins(it));
-        if let Some(report) = begins {
+        let (epoch, resumed) = (turn.as_ref().map(Turn::epoch), opened.progress.live_until);
+        let run = run::Run::new(self, opened, turn).map_err(NotReady::Config)?;
+        let leads = self.seat.as_mut().zip(epoch);
+        if let Some(report) = leads.and_then(|(seat, epoch)| seat.begins(epoch, resumed)) {
             run::report(&self.plan, &self.shared, &report);
         }
-        run::Run::new(self, opened, turn).map_err(NotReady::Config)
+        Ok(run)
     }
 
     /// The thread's life: a panic ends one run, is logged, and the next goes on from the state, as after a state
     /// that memory does not fit. While the state cannot be opened, or another node reads the source, there is no run.
     fn live(mut self, mut next: Option<Result<run::Run, NotReady>>) {
-        let mut closed = Condition::default();
+        let (mut closed, mut unready) = (Condition::default(), Condition::default());
+        // Runs in a row that could not begin, or died soon.
+        let mut failures = 0;
+        if let Some(seat) = &self.seat {
+            run::report(&self.plan, &self.shared, &seat.came_up(&self.plan.schedule));
+        }
         while !self.shared.stopping() {
             let now = self.clock.now();
             let report = match next.take().unwrap_or_else(|| self.prepare()) {
@@ -257,15 +276,24 @@ impl Setup {
                     if closed.end() {
                         run::report(&self.plan, &self.shared, &Report::state_recovered());
                     }
+                    unready.end();
                     let ended =
                         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.run()));
                     if matches!(ended, Ok(run::End::Stopped)) {
                         return;
                     }
                     self.forget();
+                    self.came_up = true;
+                    // It lasts until the next one begins, or stands by with a database that answers.
+                    closed = run.state_trouble();
+                    let lasted = self.clock.now().mono.saturating_sub(now.mono);
+                    if ended.is_ok() || lasted >= LASTS {
+                        failures = 0;
+                    }
                     match ended {
                         Ok(_) => continue,
                         Err(panic) => {
+                            failures += 1;
                             let trouble = format!("internal error: {}", panic_text(&*panic));
                             Some(Report::fetch_failed(0, &trouble, "", 1))
                         }
@@ -282,24 +310,38 @@ impl Setup {
                 }
                 // It is seen to stand by.
                 Err(NotReady::State(StateError::Fenced)) => continue,
+                // Whether another node reads the source is not known, and nothing was asked.
                 Err(NotReady::Idle(Idle::Away(trouble))) => {
-                    let closed = closed.hold(now.mono);
-                    let error = unopened(&self.plan, &trouble.error);
-                    closed.then(|| Report::state_closed(&error, trouble.mend))
+                    failures = 0;
+                    if closed.hold(now.mono) {
+                        let report = Report::state_unknown(&trouble.error, trouble.mend);
+                        run::report(&self.plan, &self.shared, &report);
+                    }
+                    self.rest();
+                    continue;
                 }
                 Err(NotReady::State(error)) => {
+                    failures += 1;
                     let due = closed.hold(now.mono);
                     due.then(|| Report::state_closed(&unopened(&self.plan, &error), error.mend()))
                 }
                 Err(NotReady::Config(error)) => {
-                    Some(Report::fetch_failed(0, &error.to_string(), "", 1))
+                    failures += 1;
+                    let due = unready.hold(now.mono);
+                    due.then(|| Report::fetch_failed(0, &error.to_string(), "", 1))
                 }
             };
             if let Some(report) = report {
                 run::report(&self.plan, &self.shared, &report);
             }
             self.shared.stats().poll("live", "failed");
-            self.rest();
+            if let Some(seat) = &self.seat
+                && failures >= FAILURES_MAX
+            {
+                failures = 0;
+                seat.stands_back();
+            }
+            self.rest_long();
         }
     }
 
@@ -314,14 +356,18 @@ impl Setup {
         }
     }
 
-    /// A pause before the next attempt; in a fleet, only until something changes.
+    /// A pause while another node has the source, or may, until something changes.
     fn rest(&self) {
-        match &self.seat {
-            None => run::rest(&self.shared),
-            Some(seat) => {
-                run::wait(&self.shared, seat.rest());
-            }
+        if let Some(seat) = &self.seat {
+            run::wait(&self.shared, seat.rest());
         }
+    }
+
+    /// A pause after a run that could not begin, or died, which nothing but a stop ends. The thread stays known to be alive.
+    fn rest_long(&self) {
+        let seat = self.seat.as_ref();
+        let each = seat.map_or(run::REST, Seat::rest);
+        run::rest(&self.shared, each, || seat.into_iter().for_each(Seat::hear));
     }
 }
 

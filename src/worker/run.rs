@@ -16,6 +16,7 @@ use crate::encode::health;
 use crate::handoff::Lot;
 use crate::http::{HttpError, Waited};
 use crate::model::{EventKey, Fault, Known};
+use crate::poll::condition::Condition;
 use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
@@ -48,7 +49,7 @@ const RENEW_AGAIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A run that could not begin, or died, is tried again so much later.
-const REST: Duration = Duration::from_secs(5);
+pub(super) const REST: Duration = Duration::from_secs(5);
 
 pub(super) struct Run {
     plan: Arc<Plan>,
@@ -91,6 +92,10 @@ impl Run {
         let seed = fastrand::u64(..);
         let mut engine = Engine::new(Arc::clone(&plan), opened.progress, dedup, seed, now);
         engine.count_on(&setup.shared.stats());
+        if setup.came_up || setup.seat.is_some() {
+            // That the instance came up is told once; in a fleet, by whoever stands by as well.
+            engine.take_reports();
+        }
         if let Some(damage) = &opened.damage {
             engine.state_lost(damage, now);
         }
@@ -141,7 +146,7 @@ impl Run {
         let now = self.clock.now();
         let trouble = turn.trouble();
         if let Some(trouble) = &trouble {
-            self.engine.state_failed(&trouble.error, now);
+            self.engine.state_failed(Report::state_away(&trouble.error, trouble.mend), now);
         }
         if turn.recovers(trouble.is_some()) {
             // Shows whether it can be written.
@@ -322,7 +327,11 @@ impl Run {
             return false;
         }
         if error.trouble() != Trouble::Lost || now.mono < self.renew_not_before {
-            self.engine.state_failed(&error.to_string(), now);
+            let report = match self.turn {
+                Some(_) => Report::state_away(&error.to_string(), error.mend()),
+                None => Report::state_failed(&error.to_string()),
+            };
+            self.engine.state_failed(report, now);
             return false;
         }
         let kept = self.engine.kept(&self.shared.handoff().pending());
@@ -341,7 +350,7 @@ impl Run {
                 renewed.same_key
             }
             Err(again) => {
-                self.engine.state_failed(&format!("{error}: {again}"), now);
+                self.engine.state_failed(Report::state_failed(&format!("{error}: {again}")), now);
                 false
             }
         }
@@ -386,7 +395,16 @@ impl Run {
         drop(handoff);
         let stats = self.engine.stats(now);
         stats.pending_records = pending;
-        self.shared.stats().clone_from(stats);
+        // What has no lease knows nothing of how far the source is read.
+        match &self.turn {
+            Some(turn) if !turn.may_read(now) => *self.shared.stats() = stats.standing_by(),
+            _ => self.shared.stats().clone_from(stats),
+        }
+    }
+
+    /// Whether the state has failed, and that was told, but not yet that it works again.
+    pub(super) fn state_trouble(&self) -> Condition {
+        self.engine.state_trouble()
     }
 }
 
@@ -417,12 +435,15 @@ pub(super) fn report(plan: &Plan, shared: &Shared, report: &Report) {
 }
 
 /// A pause before the thread comes back to life, which a stop ends.
-pub(super) fn rest(shared: &Shared) {
+/// `alive` is called at least so often.
+pub(super) fn rest(shared: &Shared, often: Duration, alive: impl Fn()) {
     let until = shared.now().mono + REST;
     while !shared.stopping()
         && let Some(left) = until.checked_sub(shared.now().mono)
-        && wait(shared, left)
-    {}
+        && wait(shared, left.min(often))
+    {
+        alive();
+    }
 }
 
 /// Waits for so long, or until something happens. False if the system lets nobody wait.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::shared::Shared;
 use crate::config::database::Fleet;
+use crate::config::plan::Schedule;
+use crate::config::sweeps;
 use crate::fleet::{Duty, Leader, Lease, Term};
 use crate::handoff::Lending;
-use crate::model::{Bucket, Now};
+use crate::model::{Bucket, Now, Timestamp};
 use crate::poll::Report;
 use crate::poll::condition::Condition;
 use crate::poll::progress::{Beginning, Progress};
@@ -20,7 +22,7 @@ pub(super) struct Seat {
     standby: Condition,
     /// The epoch that was reported last.
     led: Option<i64>,
-    /// Whether this process has known a state of the source.
+    /// Whether this instance has opened a state of the source.
     had_state: bool,
 }
 
@@ -53,7 +55,8 @@ impl Seat {
             place.hear();
             shared.stopping()
         });
-        let opened = postgres::open(self.place.link(), held, from, begin, self.had_state, stop);
+        let had_state = self.had_state || self.place.had_state();
+        let opened = postgres::open(self.place.link(), held, from, begin, had_state, stop);
         match opened {
             Ok(opened) => {
                 self.had_state = true;
@@ -79,19 +82,35 @@ impl Seat {
     }
 
     /// A run begins: says so if it is the first of its epoch.
-    pub(super) fn begins(&mut self, turn: &Turn) -> Option<Report> {
-        let epoch = turn.term.epoch();
+    pub(super) fn begins(&mut self, epoch: i64, resumed: Option<Timestamp>) -> Option<Report> {
         self.standby.end();
         let is_new = self.led.replace(epoch) != Some(epoch);
-        is_new.then(|| Report::leader(self.place.node(), epoch))
+        is_new.then(|| Report::leader(self.place.node(), epoch, resumed))
     }
 
-    /// This node stands by: says so if another is known to have the source, and it is time to.
+    /// This node stands by: says so if another is known to have the source, or this one had it, and it is time to.
     pub(super) fn stands_by(&mut self, now: Now) -> Option<Report> {
         let Leader { node, epoch } = self.place.leader()?;
-        let node = node?;
-        let due = self.standby.hold(now.mono);
-        due.then(|| Report::standby(self.place.node(), &node, epoch))
+        let due = (node.is_some() || self.led.is_some()) && self.standby.hold(now.mono);
+        due.then(|| Report::standby(self.place.node(), node.as_deref(), epoch))
+    }
+
+    /// This node came up.
+    pub(super) fn came_up(&self, schedule: &Schedule) -> Report {
+        let sweeps = sweeps::show(&schedule.sweeps);
+        Report::joined(self.place.node(), schedule.window, schedule.interval, sweeps)
+    }
+
+    /// No run can begin: another node is to have the source, if it can be given back now.
+    pub(super) fn stands_back(&self) {
+        if let Some(held) = self.place.held() {
+            self.place.stands_back(held.epoch);
+        }
+    }
+
+    /// The thread is alive.
+    pub(super) fn hear(&self) {
+        self.place.hear();
     }
 
     /// How long the thread may sleep without being taken for dead.
@@ -111,6 +130,11 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Which time it is that the source is led.
+    pub(super) fn epoch(&self) -> i64 {
+        self.term.epoch()
+    }
+
     /// Looks whether the run goes on, and says when records may be lent; nothing if it is over. `owes` says whether something
     /// is still to be committed.
     pub(super) fn look(&mut self, owes: bool) -> Option<Lending> {

@@ -1,16 +1,17 @@
 //! Seats of two nodes and more in one database: their connections differ, so each has a membership of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use in_lookback::clock::Clock;
 use in_lookback::config::database::Fleet;
 use in_lookback::fleet::{Candidate, Duty, Term, rank};
+use in_lookback::model::Bucket;
 use in_lookback::state::StateError;
-use in_lookback::state::postgres::{Held, Place};
+use in_lookback::state::postgres::{Held, Place, open};
 use tokio::sync::Notify;
 
-use crate::bench::{Bench, LONG, run};
+use crate::bench::{Bench, LONG, begin, run};
 use crate::server::Server;
 
 const LEASE: Duration = Duration::from_secs(2);
@@ -111,6 +112,68 @@ fn a_source_that_is_given_back_is_taken_by_the_other_node_at_once() {
 }
 
 #[test]
+fn sources_are_given_back_together_though_one_row_is_locked() {
+    let bench = Bench::new("leaving");
+    let node = node(&bench, 1);
+    let mut workers: Vec<Worker> =
+        ["a", "b", "c", "d", "locked"].map(|s| Worker::of(&node, s)).into();
+    until(&mut workers.iter_mut().collect::<Vec<_>>(), |read| read.iter().all(|reads| *reads));
+    let (link, (locks, locked), (ends, ended)) =
+        (bench.link(), mpsc::channel(), mpsc::channel::<()>());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            run(&link, async |client| {
+                let transaction = client.transaction().await?;
+                let lock = "SELECT FROM lookback_sources WHERE name = 'locked' FOR UPDATE";
+                transaction.execute(lock, &[]).await?;
+                locks.send(()).unwrap();
+                let _ = ended.recv();
+                Ok(transaction.commit().await?)
+            })
+        });
+        locked.recv().unwrap();
+        let held = || {
+            bench.psql(
+                "SELECT string_agg(name, ',' ORDER BY name) FROM lookback_sources WHERE holder > 0",
+            )
+        };
+        // The process goes on with others: a look gives these back.
+        let mut rest = workers.split_off(2);
+        let since = Instant::now();
+        drop(workers);
+        assert!(since.elapsed() < Duration::from_millis(500), "{:?}", since.elapsed());
+        until(&mut rest.iter_mut().collect::<Vec<_>>(), |_| held() == "c,d,locked");
+        let since = Instant::now();
+        rest.into_iter().rev().for_each(drop);
+        assert!(since.elapsed() < Duration::from_millis(1_500), "{:?}", since.elapsed());
+        assert_eq!(held(), "locked");
+        drop(ends);
+    });
+    let left =
+        "SELECT (SELECT count(*) FROM lookback_processes), count(*) FROM lookback_candidates";
+    assert_eq!(bench.psql(left), "0|0");
+}
+
+#[test]
+fn a_source_that_its_node_cannot_read_goes_to_the_other_and_back_if_that_has_gone() {
+    let bench = Bench::new("stands_back");
+    let source = source_of(1);
+    let mut one = Worker::of(&node(&bench, 1), &source);
+    until(&mut [&mut one], |read| read[0]);
+    let mut two = Worker::of(&node(&bench, 2), &source);
+    let deadline = Instant::now() + LONG;
+    while !two.round() {
+        if one.round() {
+            one.place.stands_back(one.held().epoch);
+        }
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(STEP);
+    }
+    drop(two);
+    until(&mut [&mut one], |read| read[0]);
+}
+
+#[test]
 fn a_node_that_joins_is_handed_its_source_in_good_order() {
     let bench = Bench::new("joins");
     let source = source_of(2);
@@ -184,10 +247,20 @@ fn a_second_instance_with_the_same_source_is_refused_until_the_first_has_gone() 
 }
 
 #[test]
-fn tables_that_someone_drops_are_made_again_and_the_source_is_led_anew() {
+fn tables_that_someone_drops_are_made_again_and_the_source_is_led_anew_as_one_whose_state_is_lost()
+{
     let bench = Bench::new("dropped");
     let mut worker = Worker::of(&node(&bench, 1), "s");
     until(&mut [&mut worker], |read| read[0]);
+    assert!(!worker.place.had_state());
+    // As if another node had read it.
+    bench.psql("UPDATE lookback_sources SET progress = '{}'");
+    let deadline = Instant::now() + LONG;
+    while !worker.place.had_state() {
+        assert!(Instant::now() < deadline);
+        worker.round();
+        std::thread::sleep(STEP);
+    }
     let all = "SELECT string_agg(tablename, ', ') FROM pg_tables WHERE tablename LIKE 'lookback_%'";
     let tables = bench.psql(all);
     bench.psql(&format!("DROP TABLE {tables}"));
@@ -198,4 +271,8 @@ fn tables_that_someone_drops_are_made_again_and_the_source_is_led_anew() {
         leads
     });
     assert_eq!(bench.psql("SELECT epoch FROM lookback_sources"), "1");
+    let (place, held) = (&worker.place, worker.held());
+    let never = Arc::new(|| false);
+    let opened = open(place.link(), held, Bucket(0), begin, place.had_state(), never).unwrap();
+    assert!(opened.damage.is_some_and(|it| it.contains("gone")));
 }

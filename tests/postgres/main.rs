@@ -11,6 +11,7 @@
 //! | [`secrets`] | where is the password? |
 //! | [`command_line`] | what do `lookback state` and `check` say of a database, and is docs/fleet.md right? |
 //! | [`leases`] | who of several nodes reads a source? |
+//! | [`workers`] | what do instances say and do when the database, or their own configuration, fails? |
 //! | [`links`] | what does a process hold of a database, and what is left of it? |
 
 #![allow(clippy::disallowed_methods, reason = "tests have deadlines")]
@@ -28,3 +29,4 @@ mod secrets;
 mod server;
 mod tables;
 mod tls;
+mod workers;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use in_lookback::api::page::FailureKind;
+use in_lookback::poll::report::Report;
 
 use crate::api::failure;
 use crate::clock::{DAY, HOUR, MINUTE, SECOND};
@@ -70,7 +71,7 @@ fn empty_results_and_drift_are_reported_while_they_last() {
 fn a_broken_state_is_reported_until_it_is_mended() {
     let mut hand = Hand::new(&plan(&[("sweeps", "off"), ("heartbeat", "off")]));
     while hand.now.mono < MINUTE * 40 {
-        hand.engine.state_failed("disk full", hand.now);
+        hand.engine.state_failed(Report::state_failed("disk full"), hand.now);
         hand.pass(SECOND);
     }
     hand.ask();

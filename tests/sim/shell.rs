@@ -276,7 +276,7 @@ impl Shell {
         let now = world.clock.now();
         self.fenced |= matches!(error, StateError::Fenced);
         if error.trouble() != Trouble::Lost || now.mono < self.renew_not_before {
-            return self.engine.state_failed(&error.to_string(), now);
+            return self.engine.state_failed(Report::state_failed(&error.to_string()), now);
         }
         let kept = self.engine.kept(&self.handoff.pending());
         match world.state.renew(&kept, error, now.wall, &|| true) {
@@ -288,7 +288,7 @@ impl Shell {
                 self.unsaved.get_or_insert_with(|| self.engine.commit(&[], Vec::new(), now));
                 world.note_loss();
             }
-            Err(again) => self.engine.state_failed(&again.to_string(), now),
+            Err(again) => self.engine.state_failed(Report::state_failed(&again.to_string()), now),
         }
     }
 

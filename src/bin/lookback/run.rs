@@ -118,7 +118,8 @@ fn try_run(
         let contexts = instances.iter().map(|instance| instance.metrics.as_ref());
         eprint!("{}", metrics::to_prometheus(contexts));
     }
-    let count = |name| instances.iter().filter_map(|i| i.metrics.sum(name, &[])).sum::<f64>();
+    // No counter at all sums up to -0.
+    let count = |name| instances.iter().filter_map(|i| i.metrics.sum(name, &[])).sum::<f64>() + 0.0;
     if end == End::TimedOut {
         eprintln!(
             "lookback: no complete poll within --timeout ({} s): {} requests and {} records so far. If both \

@@ -363,11 +363,16 @@ impl Engine {
         }
     }
 
-    /// The state could not be read or written.
-    pub fn state_failed(&mut self, error: &str, now: Now) {
+    /// The state could not be read or written, as `report` says if it is worth one.
+    pub fn state_failed(&mut self, report: Report, now: Now) {
         if self.conditions.state.hold(now.mono) {
-            self.reports.push(Report::state_failed(error));
+            self.reports.push(report);
         }
+    }
+
+    /// Whether the state has failed, and its recovery is still to be told.
+    pub fn state_trouble(&self) -> Condition {
+        self.conditions.state
     }
 
     /// What memory keeps of a state whose file is lost; `pending` are the events that do not yet count as

@@ -1,6 +1,6 @@
 //! The statements of leases: who lives, who could read what, and who does. All by the database's clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio_postgres::{Client, Transaction};
@@ -16,6 +16,13 @@ const FORGET_AFTER: &str = "interval '1 hour'";
 /// A source and an epoch of it.
 pub(super) type Epoch = (i64, i64);
 
+/// A source that a process no longer has, and the epoch that it still held.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) source: i64,
+    pub(super) epoch: Option<i64>,
+}
+
 /// What a process does at each look.
 #[derive(Debug, Default)]
 pub(super) struct Request {
@@ -25,8 +32,10 @@ pub(super) struct Request {
     pub(super) introduces: bool,
     /// The epochs whose leases it renews.
     pub(super) renews: Vec<Epoch>,
-    /// Those that are over.
+    /// Those that are over, though it still has the sources.
     pub(super) leaves: Vec<Epoch>,
+    /// The sources that it no longer has.
+    pub(super) left: Vec<Left>,
 }
 
 /// What it sees then.
@@ -34,6 +43,8 @@ pub(super) struct Request {
 pub(super) struct View {
     /// The sources' rows, by name, and the numbers of these.
     pub(super) rows: HashMap<String, (i64, Row)>,
+    /// The numbers of those that have a state.
+    pub(super) stateful: HashSet<i64>,
     /// The sources whose leases were renewed.
     pub(super) renewed: Vec<i64>,
     /// Who lives.
@@ -49,20 +60,23 @@ pub(super) async fn look(
     request: &Request,
 ) -> Result<View, StateError> {
     let transaction = schema::begin(client).await?;
-    release(&transaction, me, &request.leaves).await?;
+    let left = request.left.iter().filter_map(|it| Some((it.source, it.epoch?)));
+    let over: Vec<Epoch> = request.leaves.iter().copied().chain(left).collect();
+    release(&transaction, me, &over).await?;
+    forget(&transaction, me, &request.left).await?;
     beat(&transaction, me).await?;
     let renewed = renew(&transaction, me, &request.renews).await?;
     if request.introduces {
         introduce(&transaction, me, &request.names).await?;
     }
-    let rows = rows(&transaction, &request.names).await?;
+    let (rows, stateful) = rows(&transaction, &request.names).await?;
     let alive = alive(&transaction).await?;
     let candidates = match request.introduces {
         true => Some(candidates(&transaction, &rows).await?),
         false => None,
     };
     transaction.commit().await?;
-    Ok(View { rows, renewed, alive, candidates })
+    Ok(View { rows, stateful, renewed, alive, candidates })
 }
 
 /// Takes the sources to which nothing has happened since they were seen in these epochs; returns their new ones.
@@ -91,27 +105,21 @@ pub(super) async fn take(
     Ok(taken.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// The process has a source no longer, and no source at all if this was its `last`.
-pub(super) async fn leave(
-    client: &mut Client,
-    me: &Me,
-    source: i64,
-    epoch: Option<i64>,
-    last: bool,
-) -> Result<(), StateError> {
+/// The process ends: it has no source any more. One whose row is locked stays until its lease is over.
+pub(super) async fn leave(client: &mut Client, me: &Me) -> Result<(), StateError> {
     let transaction = schema::begin(client).await?;
-    let leaves: Vec<Epoch> = epoch.map(|epoch| (source, epoch)).into_iter().collect();
-    release(&transaction, me, &leaves).await?;
-    let delete = "DELETE FROM lookback_candidates WHERE source = $1 AND process = $2";
-    transaction.execute_typed(delete, &[number(&source), number(&me.process)]).await?;
-    if last {
-        let delete = "DELETE FROM lookback_processes WHERE process = $1";
-        transaction.execute_typed(delete, &[number(&me.process)]).await?;
+    let update = "UPDATE lookback_sources SET holder = NULL, lease_until = now()
+        WHERE id IN (SELECT id FROM lookback_sources WHERE holder = $1
+            ORDER BY id FOR UPDATE SKIP LOCKED)";
+    transaction.execute_typed(update, &[number(&me.process)]).await?;
+    for table in ["lookback_candidates", "lookback_processes"] {
+        let delete = format!("DELETE FROM {table} WHERE process = $1");
+        transaction.execute_typed(&delete, &[number(&me.process)]).await?;
     }
     Ok(transaction.commit().await?)
 }
 
-/// Gives sources back: whoever comes first for them may have them at once.
+/// Gives sources back: whoever comes first for them may have them at once. One whose row is locked is not waited for.
 async fn release(
     transaction: &Transaction<'_>,
     me: &Me,
@@ -120,12 +128,27 @@ async fn release(
     if leaves.is_empty() {
         return Ok(());
     }
-    let update = "UPDATE lookback_sources AS s SET holder = NULL, lease_until = now()
-        FROM unnest($1::bigint[], $2::bigint[]) AS own (id, epoch)
-        WHERE s.id = own.id AND s.epoch = own.epoch AND s.holder = $3";
+    let update = "UPDATE lookback_sources SET holder = NULL, lease_until = now()
+        WHERE id IN (
+            SELECT s.id FROM lookback_sources AS s
+                JOIN unnest($1::bigint[], $2::bigint[]) AS own (id, epoch)
+                ON s.id = own.id AND s.epoch = own.epoch
+            WHERE s.holder = $3
+            ORDER BY s.id FOR UPDATE OF s SKIP LOCKED)";
     let (ids, epochs): (Vec<i64>, Vec<i64>) = leaves.iter().copied().unzip();
     let parameters = [numbers(&ids), numbers(&epochs), number(&me.process)];
     transaction.execute_typed(update, &parameters).await?;
+    Ok(())
+}
+
+/// Is no candidate any more for sources that the process no longer has.
+async fn forget(transaction: &Transaction<'_>, me: &Me, left: &[Left]) -> Result<(), StateError> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let delete = "DELETE FROM lookback_candidates WHERE source = ANY($1) AND process = $2";
+    let ids: Vec<i64> = left.iter().map(|it| it.source).collect();
+    transaction.execute_typed(delete, &[numbers(&ids), number(&me.process)]).await?;
     Ok(())
 }
 
@@ -193,9 +216,10 @@ async fn introduce(
 async fn rows(
     transaction: &Transaction<'_>,
     names: &[String],
-) -> Result<HashMap<String, (i64, Row)>, StateError> {
+) -> Result<(HashMap<String, (i64, Row)>, HashSet<i64>), StateError> {
     let query =
-        "SELECT name, id, epoch, holder, node, extract(epoch FROM now() - lease_until)::float8
+        "SELECT name, id, epoch, holder, node, extract(epoch FROM now() - lease_until)::float8,
+            progress IS NOT NULL
         FROM lookback_sources WHERE name = ANY($1)";
     let rows = transaction.query_typed(query, &[texts(&names)]).await?;
     let read = |row: &tokio_postgres::Row| {
@@ -208,7 +232,8 @@ async fn rows(
         };
         (row.get(0), (row.get(1), seen))
     };
-    Ok(rows.iter().map(read).collect())
+    let stateful = rows.iter().filter(|row| row.get(6)).map(|row| row.get(1)).collect();
+    Ok((rows.iter().map(read).collect(), stateful))
 }
 
 async fn alive(transaction: &Transaction<'_>) -> Result<Vec<Candidate>, StateError> {

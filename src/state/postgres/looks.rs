@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::lease::{self, Epoch, Request, View};
 use super::link::Pool;
-use super::member::{Desk, Entry, Trouble};
+use super::member::{Desk, Entry, LEAVE_MAX, Trouble};
 use crate::clock::Clock;
 use crate::fleet::{Act, Candidate, Contact, Lease, Standing};
 use crate::model::Now;
@@ -27,11 +27,16 @@ const TOGETHER: Duration = Duration::from_millis(20);
 /// Looks for as long as the process has sources in the fleet.
 pub(super) async fn keep(desk: Arc<Desk>, pool: Arc<Pool>) {
     let mut looks = Looks::default();
-    loop {
+    while !desk.is_closing() {
         looks.look(&desk, &pool).await;
         let pause = if looks.failed == 0 { desk.me.tick() } else { desk.me.tick().min(AGAIN) };
         let _ = timeout(pause, desk.nudge.notified()).await;
         sleep(TOGETHER).await;
+    }
+    // Where the database is away, or was never seen, leases end by themselves.
+    if looks.failed == 0 && looks.contact.is_made() {
+        let _ =
+            pool.run_first(LEAVE_MAX, async |client| lease::leave(client, &desk.me).await).await;
     }
 }
 
@@ -53,7 +58,7 @@ impl Looks {
     async fn look(&mut self, desk: &Desk, pool: &Pool) {
         let (me, clock) = (&desk.me, Clock::start());
         let sources = desk.sources().clone();
-        if sources.is_empty() {
+        if sources.is_empty() && desk.left().is_empty() {
             return;
         }
         // So that a third one may still renew in time, if two fail.
@@ -63,14 +68,17 @@ impl Looks {
         let seen = pool.run_first(limit, async |client| lease::look(client, me, &request).await);
         let view = match seen.await {
             Ok(view) => view,
-            Err(error) => return self.failed(desk, &error),
+            Err(error) => {
+                desk.left().extend(request.left);
+                return self.failed(desk, &error);
+            }
         };
         let now = clock.now();
         self.failed = 0;
         *desk.trouble() = None;
         self.contact.answered(sent.mono, now.mono, me.lease);
         self.remember(&view, now.mono);
-        renewed(&sources, &request, &view, Lease::of(sent, me.lease));
+        renewed(desk, &sources, &request, &view, Lease::of(sent, me.lease));
         let free = self.decide(desk, &sources, &view, now.mono);
         if free.is_empty() {
             return;
@@ -80,17 +88,27 @@ impl Looks {
         // What was taken without an answer is seen at the next look.
         for (id, epoch) in taken.await.unwrap_or_default() {
             let Some(entry) = free.get(&(id, epoch - 1)) else { continue };
-            entry.own().seat.taken(epoch, Lease::of(sent, me.lease));
+            let mut own = entry.own();
+            own.seat.taken(epoch, Lease::of(sent, me.lease));
+            if own.is_gone {
+                // Its worker has ended meanwhile.
+                desk.left().extend(own.left());
+                desk.nudge.notify_one();
+            }
             entry.wake.notify_one();
         }
     }
 
     fn request(&self, desk: &Desk, sources: &Sources, now: Now) -> Request {
-        let mut request = Request::default();
+        // Before a source is looked at: one that has ended and come again is to be made known, not forgotten.
+        let mut request = Request { left: std::mem::take(&mut *desk.left()), ..Request::default() };
         let mut introduces = self.asked.is_none_or(|asked| now.mono >= asked + desk.me.lease);
         for (name, entry) in sources {
-            request.names.push(name.clone());
             let own = entry.own();
+            if own.is_gone {
+                continue;
+            }
+            request.names.push(name.clone());
             let Some(id) = own.id else {
                 introduces = true;
                 continue;
@@ -145,6 +163,9 @@ impl Looks {
             let Some((id, row)) = view.rows.get(name) else { continue };
             let candidates = self.candidates_of(*id, view);
             let mut own = entry.own();
+            if own.is_gone {
+                continue;
+            }
             let before = own.seat.standing();
             let act = own.seat.see(name, row, &candidates, &desk.me, &self.contact, now);
             if own.seat.standing() != before {
@@ -172,8 +193,8 @@ impl Looks {
     }
 }
 
-/// What has come of renewing and giving back.
-fn renewed(sources: &Sources, request: &Request, view: &View, lease: Lease) {
+/// What has come of renewing.
+fn renewed(desk: &Desk, sources: &Sources, request: &Request, view: &View, lease: Lease) {
     let epochs: HashMap<i64, i64> = request.renews.iter().copied().collect();
     let renewed = view.renewed.iter().filter_map(|id| Some((*id, *epochs.get(id)?)));
     let renewed: HashMap<i64, i64> = renewed.collect();
@@ -186,15 +207,16 @@ fn renewed(sources: &Sources, request: &Request, view: &View, lease: Lease) {
                 own.seat.ended(epoch);
             }
             own.id = id;
+            if own.is_gone {
+                // It has been made known since.
+                desk.left().extend(own.left());
+                desk.nudge.notify_one();
+            }
         }
         let Some(id) = id else { continue };
+        own.had_state |= view.stateful.contains(&id);
         if let Some(epoch) = renewed.get(&id) {
             own.seat.renewed(*epoch, lease);
-        }
-        if let Standing::Leaves { epoch } = own.seat.standing()
-            && request.leaves.contains(&(id, epoch))
-        {
-            own.seat.ended(epoch);
         }
     }
 }

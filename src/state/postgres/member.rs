@@ -1,32 +1,37 @@
 //! This process as a member of a fleet, and the seats of its sources.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::lease::Left;
 use super::link::Link;
+use super::looks;
 use super::source::Held;
-use super::{lease, looks};
 use crate::clock::Clock;
 use crate::config::database::{Database, Fleet};
 use crate::fleet::{Duty, Leader, Me, Seat, Standing, Term};
 use crate::state::StateError;
 
-/// What giving a source back may take at the end: hosts grant seconds, and a lease ends by itself.
-const LEAVE_MAX: Duration = Duration::from_secs(1);
+/// What giving sources back may take at the end, all together: hosts grant seconds, and a lease ends by itself.
+pub(super) const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// The memberships of this process: one, unless its instances are of several fleets.
 static MEMBERS: Mutex<Vec<(Fleet, Weak<Member>)>> = Mutex::new(Vec::new());
 
-/// This process in a fleet. Dropping the last handle ends its task, and the link with it.
+/// This process in a fleet. Dropping the last handle gives back what it still has, and ends its task, and the link with it.
 struct Member {
     database: Database,
     link: Arc<Link>,
     desk: Arc<Desk>,
     task: AbortHandle,
+    /// Ends when the task does.
+    done: Mutex<Receiver<()>>,
 }
 
 /// What the task and the workers share.
@@ -34,8 +39,11 @@ pub(super) struct Desk {
     pub(super) me: Me,
     sources: Mutex<BTreeMap<String, Arc<Entry>>>,
     trouble: Mutex<Option<Trouble>>,
+    /// The sources that have ended here, which the database does not know yet.
+    left: Mutex<Vec<Left>>,
     /// Wakes the task.
     pub(super) nudge: Notify,
+    closing: AtomicBool,
 }
 
 /// One source.
@@ -50,6 +58,10 @@ pub(super) struct Own {
     pub(super) seat: Seat,
     /// The number of its row, once that is known.
     pub(super) id: Option<i64>,
+    /// Whether its worker has ended: a look that is under way must not take the source for it.
+    pub(super) is_gone: bool,
+    /// Whether the source has been seen with a state.
+    pub(super) had_state: bool,
 }
 
 /// Why the database does not answer.
@@ -67,7 +79,8 @@ impl Trouble {
     }
 }
 
-/// A source's seat in this process, as its worker has it. Dropping it gives the source back; it waits for that only a moment.
+/// A source's seat in this process, as its worker has it. Dropping it gives the source back, at the next look;
+/// the last of a process waits a moment for that.
 pub struct Place {
     member: Arc<Member>,
     entry: Arc<Entry>,
@@ -97,7 +110,8 @@ impl Place {
                 member
             }
         };
-        let own = Own { seat: Seat::new(Clock::start().now().mono), id: None };
+        let seat = Seat::new(Clock::start().now().mono);
+        let own = Own { seat, id: None, is_gone: false, had_state: false };
         let entry = Arc::new(Entry { own: Mutex::new(own), wake });
         member.desk.sources().insert(source.to_owned(), Arc::clone(&entry));
         member.desk.nudge.notify_one();
@@ -137,6 +151,11 @@ impl Place {
         self.entry.own().seat.leader().cloned()
     }
 
+    /// Whether this process has seen a state of the source, whoever had it then: one that is missing now is lost.
+    pub fn had_state(&self) -> bool {
+        self.entry.own().had_state
+    }
+
     /// What the worker is to do in its term.
     pub fn duty(&self, term: &mut Term, owes: bool) -> Duty {
         let duty = term.duty(&mut self.entry.own().seat, owes, Clock::start().now());
@@ -145,6 +164,12 @@ impl Place {
             self.member.desk.nudge.notify_one();
         }
         duty
+    }
+
+    /// The worker cannot read in this epoch: another process is to have the source, if there is one.
+    pub fn stands_back(&self, epoch: i64) {
+        self.entry.own().seat.stands_back(epoch, Clock::start().now().mono);
+        self.member.desk.nudge.notify_one();
     }
 
     /// A write of this epoch was refused: another process has the source.
@@ -161,27 +186,15 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let desk = &self.member.desk;
-        let last = {
-            let mut sources = desk.sources();
-            sources.remove(&self.source);
-            sources.is_empty()
-        };
-        let (id, epoch) = {
-            let own = self.entry.own();
-            (own.id, own.epoch())
-        };
-        // Where the database is away, the lease ends by itself.
-        if let Some(id) = id
-            && self.trouble().is_none()
-        {
-            let left = self.member.link.run(LEAVE_MAX, &|| true, async |client| {
-                lease::leave(client, &desk.me, id, epoch, last).await
-            });
-            if let Err(error) = left {
-                // The sources that end next need not find out for themselves: a host that stops grants seconds for all.
-                *desk.trouble() = Some(Trouble::of(&error));
-            }
-        }
+        // Before another instance can have the source: what it makes known is not to be undone.
+        let mut sources = desk.sources();
+        let mut own = self.entry.own();
+        own.is_gone = true;
+        desk.left().extend(own.left());
+        drop(own);
+        sources.remove(&self.source);
+        drop(sources);
+        desk.nudge.notify_one();
     }
 }
 
@@ -193,15 +206,28 @@ impl Member {
             me: Me { process, node: fleet.node.clone(), lease: fleet.lease },
             sources: Mutex::default(),
             trouble: Mutex::default(),
+            left: Mutex::default(),
             nudge: Notify::new(),
+            closing: AtomicBool::new(false),
         });
-        let task = link.spawn(looks::keep(Arc::clone(&desk), link.pool())).abort_handle();
-        Ok(Self { database: fleet.database.clone(), link, desk, task })
+        let (ends, done) = channel();
+        let looks = looks::keep(Arc::clone(&desk), link.pool());
+        let task = link.spawn(async move {
+            looks.await;
+            drop(ends);
+        });
+        let (database, task) = (fleet.database.clone(), task.abort_handle());
+        Ok(Self { database, link, desk, task, done: Mutex::new(done) })
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
+        self.desk.closing.store(true, Ordering::Release);
+        self.desk.nudge.notify_one();
+        let done = self.done.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent.
+        let _ = done.recv_timeout(LEAVE_MAX);
         self.task.abort();
     }
 }
@@ -213,6 +239,15 @@ impl Desk {
 
     pub(super) fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn left(&self) -> MutexGuard<'_, Vec<Left>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the process has no more sources, nor will have any.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 }
 
@@ -229,5 +264,10 @@ impl Own {
             Standing::Leads { epoch, .. } | Standing::Leaves { epoch } => Some(epoch),
             Standing::By => None,
         }
+    }
+
+    /// What the database is to be told once the worker has ended, if it knows the source.
+    pub(super) fn left(&self) -> Option<Left> {
+        Some(Left { source: self.id?, epoch: self.epoch() })
     }
 }
