@@ -132,6 +132,7 @@ impl Worker {
     }
 
     fn lend_within(&self, left: usize) -> Option<(Option<Arc<str>>, Vec<u8>)> {
+        self.shared.call();
         let mut handoff = self.shared.handoff();
         let now = self.shared.now();
         let fits = |len: usize| len <= left || left == self.plan.tick_bytes;
@@ -248,6 +249,8 @@ impl Setup {
         let shared = Arc::clone(&self.shared);
         let turn = match &self.seat {
             None => None,
+            // A host that cannot start an input's callbacks may run on without them.
+            Some(_) if !shared.was_called() => return Err(NotReady::Idle(Idle::StandingBy)),
             Some(seat) => Some(seat.turn(self.plan.commit_delay).map_err(NotReady::Idle)?),
         };
         let opened = self.open(Some(&|| !shared.stopping())).map_err(NotReady::State)?;

@@ -35,6 +35,8 @@ pub(super) struct Shared {
     clock: Clock,
     /// Wakes the fetch thread.
     pub(super) wake: Arc<Notify>,
+    /// Whether the host has ever called back: one that does not takes no records.
+    called: AtomicBool,
     /// Set when the fetch thread is to end.
     pub(super) stop: AtomicBool,
     /// How many records the host has stored in all; `u64::MAX` if that is not known.
@@ -49,6 +51,7 @@ impl Shared {
             logs: Mutex::default(),
             clock,
             wake: Arc::new(Notify::new()),
+            called: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             stored: AtomicU64::new(u64::MAX),
         }
@@ -77,6 +80,17 @@ impl Shared {
 
     pub(super) fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// The host calls back.
+    pub(super) fn call(&self) {
+        if !self.called.swap(true, Ordering::AcqRel) {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) fn was_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
     }
 
     pub(super) fn stopping(&self) -> bool {
