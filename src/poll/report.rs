@@ -430,6 +430,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_stands_by_says_who_has_the_source() {
+        let said = |leader| Report::standby("n1", leader, 5).message;
+        assert!(said(Some("n2")).ends_with(": 'n2' has the source"));
+        assert!(said(Some("n1")).contains("another node of the same name"));
+        assert!(said(None).contains("given the source back"));
+    }
+
+    #[test]
     fn a_servers_words_do_not_make_a_report_long() {
         let long = "ü".repeat(1 << 20);
         let report = Report::fetch_failed(500, &long, &long, 1);

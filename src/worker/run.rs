@@ -20,6 +20,7 @@ use crate::poll::condition::Condition;
 use crate::poll::dedup::Dedup;
 use crate::poll::progress::Commit;
 use crate::poll::report::{Report, Severity};
+use crate::poll::stats::Stats;
 use crate::poll::{Engine, Reads, Step};
 use crate::state::{Opened, State, StateError, Trouble};
 
@@ -395,10 +396,13 @@ impl Run {
         drop(handoff);
         let stats = self.engine.stats(now);
         stats.pending_records = pending;
-        // What has no lease knows nothing of how far the source is read.
+        let mut shown = self.shared.stats();
         match &self.turn {
-            Some(turn) if !turn.may_read(now) => *self.shared.stats() = stats.standing_by(),
-            _ => self.shared.stats().clone_from(stats),
+            // Without a lease, nobody here knows how far the source is read; when it was, stays true.
+            Some(turn) if !turn.may_read(now) => {
+                *shown = Stats { last_success: stats.last_success, ..stats.standing_by() };
+            }
+            _ => shown.clone_from(stats),
         }
     }
 

@@ -100,9 +100,12 @@ impl Database {
         holds
     }
 
-    /// The process ends.
-    pub(crate) fn leave(&mut self, me: &Me) {
+    /// The process ends, and has nothing any more.
+    pub(crate) fn leave(&mut self, me: &Me, time: Duration) {
         self.processes.remove(&me.process);
+        if self.holder.as_ref().is_some_and(|(process, _)| *process == me.process) {
+            self.release(me, self.epoch, time);
+        }
     }
 
     /// Whether what a process writes in an epoch is refused.

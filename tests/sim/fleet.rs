@@ -44,6 +44,9 @@ enum Incident {
     /// It cannot reach the database any more.
     Cut,
     Mend,
+    /// It cannot begin to read.
+    Unable,
+    Able,
     /// Nobody can.
     Away,
     Back,
@@ -176,6 +179,8 @@ impl Fleet {
                 Incident::Resume => node.resume(time, mono),
                 Incident::Cut => node.cut = true,
                 Incident::Mend => node.cut = false,
+                Incident::Unable => node.unable = true,
+                Incident::Able => node.unable = false,
                 Incident::Away => database.away = true,
                 Incident::Back => database.away = false,
             }
@@ -190,11 +195,11 @@ impl Fleet {
     fn check(&mut self, time: Duration) {
         for (node, fit_since) in self.nodes.iter_mut().zip(&mut self.fit_since) {
             node.clock.time = time;
-            let fit = node.is_up() && !node.cut && !self.database.away;
+            let fit = node.is_up() && !node.cut && !node.unable && !self.database.away;
             *fit_since = fit.then(|| fit_since.unwrap_or(time));
         }
         assert!(self.nodes.iter().filter(|node| node.leads()).count() <= 1, "two lead");
-        if self.nodes.iter().any(|node| node.is_up() && node.leads()) {
+        if self.nodes.iter().any(|node| node.is_up() && node.reads()) {
             self.unled_since = time;
         }
         if let Some(fit_since) = self.fit_since.iter().flatten().min() {
@@ -301,6 +306,10 @@ fn incidents(
         }
         all.extend((0..nodes).map(|node| (to, node, ends)));
     }
+    for (begin, end) in dice.spans(rate, from, to, MINUTE * 20) {
+        all.extend([(begin, 0, Incident::Unable), (end, 0, Incident::Able)]);
+    }
+    all.push((to, 0, Incident::Able));
     all.sort_by_key(|(at, ..)| *at);
     all
 }

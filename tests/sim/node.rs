@@ -18,6 +18,9 @@ use crate::shell::{Shell, World};
 /// The worker looks around at least this often.
 const ROUND: Duration = SECOND;
 
+/// A run that could not begin is tried again so much later.
+const REST: Duration = Duration::from_secs(5);
+
 pub(crate) struct Node {
     pub(crate) number: usize,
     name: String,
@@ -32,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) frozen_until: Duration,
     /// Whether it cannot reach the database.
     pub(crate) cut: bool,
+    /// Whether no run can begin here.
+    pub(crate) unable: bool,
     /// Whether it may hand over records without a lease: to show that the oracle sees it.
     pub(crate) ungated: bool,
     pub(crate) free_since: Duration,
@@ -47,6 +52,10 @@ pub(crate) struct Process {
     handoff: Handoff,
     /// Its run, while it leads.
     run: Option<(Shell, Term)>,
+    /// Whether it was given the source, and the answer was lost.
+    given: bool,
+    /// How many could not begin, in a row.
+    failures: u32,
     wakes_at: Duration,
     tick_at: Duration,
     /// A look at the database that is under way.
@@ -89,6 +98,7 @@ impl Node {
             starts_at: begin,
             frozen_until: Duration::ZERO,
             cut: false,
+            unable: false,
             ungated: false,
             free_since: Duration::ZERO,
             runs: 0,
@@ -113,6 +123,12 @@ impl Node {
     pub(crate) fn leads(&self) -> bool {
         let standing = self.process.as_ref().map(|process| process.seat.standing());
         matches!(standing, Some(Standing::Leads { lease, .. }) if lease.holds(self.clock.now()))
+    }
+
+    /// Whether the source is in good hands: it reads, or is about to.
+    pub(crate) fn reads(&self) -> bool {
+        let Some(process) = &self.process else { return false };
+        (self.leads() || process.given) && (!self.unable || process.run.is_some())
     }
 
     /// Whether a record is on its way into or through its host.
@@ -158,6 +174,8 @@ impl Node {
             contact: Contact::default(),
             handoff: Handoff::default(),
             run: None,
+            given: false,
+            failures: 0,
             wakes_at: now,
             tick_at: now,
             look: None,
@@ -203,7 +221,8 @@ impl Node {
             look.be_done(&process.me, world, database);
         }
         let Some(answer) = look.done.filter(|_| reachable) else { return };
-        let Process { me, seat, contact, .. } = process;
+        let Process { me, seat, contact, given, .. } = process;
+        *given = false;
         contact.answered(look.sent.mono, now.mono, me.lease);
         if let Some(epoch) = look.leaves {
             seat.ended(epoch);
@@ -215,7 +234,11 @@ impl Node {
             Act::Recall => seat.recall(now.mono),
             Act::Take => {
                 if let Some(epoch) = database.take(me, answer.row.epoch, time) {
-                    seat.taken(epoch, Lease::of(now, me.lease));
+                    // Now and then the answer is lost.
+                    *given = self.rng.u8(..5) == 0;
+                    if !*given {
+                        seat.taken(epoch, Lease::of(now, me.lease));
+                    }
                     replace(answer.row.node.as_deref(), world);
                 }
             }
@@ -235,9 +258,19 @@ impl Node {
         if process.run.is_none() {
             let Standing::Leads { epoch, .. } = process.seat.standing() else { return };
             if world.state.broken {
-                process.wakes_at = time + SECOND * 5;
+                process.wakes_at = time + REST;
                 return;
             }
+            if self.unable {
+                process.wakes_at = time + REST;
+                process.failures += 1;
+                if process.failures == 2 {
+                    process.failures = 0;
+                    process.seat.stands_back(epoch, now.mono);
+                }
+                return;
+            }
+            process.failures = 0;
             let mut shell = Shell::start(plan, world, self.rng.u64(..));
             std::mem::swap(&mut shell.handoff, &mut process.handoff);
             process.run = Some((shell, Term::new(epoch, plan.commit_delay)));
@@ -328,12 +361,7 @@ impl Node {
             }
         }
         if !world.state.broken {
-            if let Standing::Leads { epoch, .. } | Standing::Leaves { epoch } =
-                process.seat.standing()
-            {
-                database.release(&process.me, epoch, now);
-            }
-            database.leave(&process.me);
+            database.leave(&process.me, now);
         }
         self.process = Some(process);
         self.end_process(now + down);

@@ -220,3 +220,30 @@ fn renewed(desk: &Desk, sources: &Sources, request: &Request, view: &View, lease
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::fleet::{Me, Row};
+
+    #[test]
+    fn a_source_whose_worker_ends_while_a_look_is_under_way_is_not_taken_for_it() {
+        let me = Me { process: 1, node: "n1".to_owned(), lease: Duration::from_secs(30) };
+        let desk = Desk::new(me);
+        let entry = Arc::new(Entry::new(Arc::new(Notify::new())));
+        let sources = Sources::from([("s".to_owned(), Arc::clone(&entry))]);
+        let row = Row { epoch: 5, holder: None, node: None, over: Some(Duration::ZERO) };
+        let view = View { rows: [("s".to_owned(), (7, row))].into(), ..View::default() };
+        let now = Clock::start().now();
+        let (looks, request) = (Looks::default(), Request::default());
+        let free = || looks.decide(&desk, &sources, &view, now.mono).len();
+        assert_eq!(free(), 1);
+        entry.own().is_gone = true;
+        assert_eq!(free(), 0);
+        // That it was made known meanwhile is taken back.
+        renewed(&desk, &sources, &request, &view, Lease::of(now, desk.me.lease));
+        assert_eq!(desk.left().iter().map(|it| it.source).collect::<Vec<_>>(), [7]);
+    }
+}

@@ -110,9 +110,7 @@ impl Place {
                 member
             }
         };
-        let seat = Seat::new(Clock::start().now().mono);
-        let own = Own { seat, id: None, is_gone: false, had_state: false };
-        let entry = Arc::new(Entry { own: Mutex::new(own), wake });
+        let entry = Arc::new(Entry::new(wake));
         member.desk.sources().insert(source.to_owned(), Arc::clone(&entry));
         member.desk.nudge.notify_one();
         Ok(Self { member, entry, source: source.to_owned() })
@@ -202,14 +200,8 @@ impl Member {
     fn new(fleet: &Fleet) -> Result<Self, StateError> {
         let link = Link::to(&fleet.database, fleet.lease)?;
         let process = fastrand::i64(1..);
-        let desk = Arc::new(Desk {
-            me: Me { process, node: fleet.node.clone(), lease: fleet.lease },
-            sources: Mutex::default(),
-            trouble: Mutex::default(),
-            left: Mutex::default(),
-            nudge: Notify::new(),
-            closing: AtomicBool::new(false),
-        });
+        let me = Me { process, node: fleet.node.clone(), lease: fleet.lease };
+        let desk = Arc::new(Desk::new(me));
         let (ends, done) = channel();
         let looks = looks::keep(Arc::clone(&desk), link.pool());
         let task = link.spawn(async move {
@@ -233,6 +225,17 @@ impl Drop for Member {
 }
 
 impl Desk {
+    pub(super) fn new(me: Me) -> Self {
+        Self {
+            me,
+            sources: Mutex::default(),
+            trouble: Mutex::default(),
+            left: Mutex::default(),
+            nudge: Notify::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn sources(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Entry>>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -252,6 +255,13 @@ impl Desk {
 }
 
 impl Entry {
+    /// Of a worker that has just come.
+    pub(super) fn new(wake: Arc<Notify>) -> Self {
+        let seat = Seat::new(Clock::start().now().mono);
+        let own = Own { seat, id: None, is_gone: false, had_state: false };
+        Self { own: Mutex::new(own), wake }
+    }
+
     pub(super) fn own(&self) -> MutexGuard<'_, Own> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
