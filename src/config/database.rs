@@ -64,7 +64,7 @@ pub struct Database {
     pub client: Option<(PathBuf, PathBuf)>,
     /// Settings of the session, as `options` gives them.
     pub options: Option<String>,
-    /// Of one connection.
+    /// Of one host, whatever addresses it has.
     pub connect_timeout: Duration,
 }
 

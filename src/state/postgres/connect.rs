@@ -238,7 +238,7 @@ async fn settle(
     });
     if read_only {
         reads.get_or_insert(session);
-        let mend = "name the host that takes writes as well";
+        let mend = "name the host that takes writes as well; if this one does, see that default_transaction_read_only is off for the user";
         return Err(DatabaseError::new("it takes no writes: a replica, most likely", mend));
     }
     Ok(session)
