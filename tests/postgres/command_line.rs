@@ -130,8 +130,8 @@ fn check_says_what_a_database_is_and_what_it_lacks() {
     assert_eq!(refused["verdict"], "untried");
 }
 
-/// The blocks of SQL in docs/fleet.md: the one that sets up a role, and the one with queries.
-fn documented() -> [String; 2] {
+/// The blocks of SQL in docs/fleet.md: what sets up a role, the queries, and what forgets a source.
+fn documented() -> [String; 3] {
     let path = format!("{}/docs/fleet.md", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let blocks = text.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
@@ -144,7 +144,7 @@ fn a_role_as_documented_needs_no_right_but_a_schema_of_its_own() {
     let bench = Bench::new("role");
     bench.psql("REVOKE ALL ON SCHEMA public FROM PUBLIC");
     // Here a user of that name is there already, and is the owner of everything.
-    let [setup, _] = documented();
+    let [setup, ..] = documented();
     let (role, schema) = setup.split_once('\n').unwrap();
     assert_eq!(role, "CREATE ROLE lookback LOGIN;");
     bench.psql(&format!("CREATE ROLE collector LOGIN PASSWORD '{PASSWORD}'"));
@@ -174,7 +174,7 @@ fn the_documented_queries_find_sources_without_a_leader_and_without_a_stand_in()
             WHERE (name, process) IN (('led', 1), ('led', 2), ('alone', 1), ('alone', 3), ('orphan', 2), ('gone', 3));
         UPDATE lookback_sources SET lease_until = now() - interval '1 hour' WHERE name IN ('orphan', 'gone')",
     );
-    let [_, queries] = documented();
+    let [_, queries, _] = documented();
     let answers: Vec<String> = queries
         .split(";\n")
         .filter(|it| !it.trim().is_empty())
@@ -190,4 +190,20 @@ fn the_documented_queries_find_sources_without_a_leader_and_without_a_stand_in()
         ["alone|n1", "orphan|n1"].into()
     );
     assert_eq!(shares, "n1|2");
+}
+
+#[test]
+fn a_source_is_forgotten_as_documented_and_begins_anew() {
+    let bench = Bench::new("forgotten");
+    let link = bench.link();
+    for name in ["entra_signins/contoso", "other"] {
+        let mut state = opened(&link, take(&link, name, 1)).state;
+        state.commit(&commit(vec![key(day(0), 1)], 9)).unwrap();
+    }
+    let [.., forget] = documented();
+    bench.psql(&forget);
+    let rows =
+        "SELECT string_agg(name, ',') FROM lookback_sources JOIN lookback_days ON source = id";
+    assert_eq!(bench.psql(rows), "other");
+    assert_eq!(bench.psql("SELECT count(*) FROM lookback_days"), "1");
 }

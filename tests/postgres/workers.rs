@@ -12,16 +12,14 @@ use crate::bench::{Bench, LONG, run};
 /// An instance on a node of that name.
 fn instance(bench: &Bench, node: &str, more: &[(&str, &str)]) -> Worker {
     // Nodes whose databases differ do not take each other for instances of one process.
-    let own = if node == "n1" { 1 } else { 2 };
-    let url = format!("{}&connect_timeout={own}", bench.server.url(bench.name));
-    let lease = format!("{}s", own * 4);
+    let url = format!("{}&options=-c%20lookback.node%3D{node}", bench.server.url(bench.name));
     let base = [
         ("api", "okta_system_log"),
         ("domain", "x.example"),
         ("base_url", "http://127.0.0.1:1"),
         ("token", "t"),
         ("source", "s"),
-        ("lease", &lease),
+        ("lease", "4s"),
         ("node", node),
         ("db", &url),
     ];
@@ -41,11 +39,10 @@ impl Told {
         self.0.iter().filter(|(_, line)| line.starts_with(&event)).count()
     }
 
-    /// Waits until it says this; returns how loud.
+    /// Waits until it says this, as a host does that takes all; returns how loud.
     fn wait(&mut self, worker: &Worker, text: &str) -> Level {
         let deadline = Instant::now() + LONG;
         loop {
-            // A host that lives calls back.
             worker.drain(|_, _| Append::Taken);
             self.0.extend(worker.take_logs());
             if let Some((level, _)) = self.0.iter().find(|(_, line)| line.contains(text)) {
@@ -112,6 +109,18 @@ fn a_node_that_has_never_led_does_not_say_that_nobody_reads_while_the_database_i
     thread.join().unwrap();
     told.wait(&worker, "'n1' reads the source from now on");
     assert_eq!(told.how_often("started"), 1);
+}
+
+#[test]
+fn a_node_whose_host_never_calls_back_leaves_the_source_to_another() {
+    let bench = Bench::new("never_called");
+    let (mute, mut told) = (instance(&bench, "n1", &[]), Told(Vec::new()));
+    let (other, mut others) = (instance(&bench, "n2", &[]), Told(Vec::new()));
+    others.wait(&other, "'n2' reads the source from now on");
+    told.0.extend(mute.take_logs());
+    assert_eq!(told.how_often("leader"), 0, "{:#?}", told.0);
+    drop(other);
+    told.wait(&mute, "'n1' reads the source from now on");
 }
 
 #[test]
