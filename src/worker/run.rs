@@ -387,8 +387,12 @@ impl Run {
     fn publish(&mut self) {
         let now = self.clock.now();
         let marks = self.engine.take_marks();
+        let reads = self.turn.as_ref().is_none_or(|turn| turn.may_read(now));
         for report in self.engine.take_reports() {
-            self::report(&self.plan, &self.shared, &report);
+            // A heartbeat says that all is read.
+            if reads || report.event != "heartbeat" {
+                self::report(&self.plan, &self.shared, &report);
+            }
         }
         let mut handoff = self.shared.handoff();
         handoff.push_marks(marks);
@@ -397,12 +401,11 @@ impl Run {
         let stats = self.engine.stats(now);
         stats.pending_records = pending;
         let mut shown = self.shared.stats();
-        match &self.turn {
+        if reads {
+            shown.clone_from(stats);
+        } else {
             // Without a lease, nobody here knows how far the source is read; when it was, stays true.
-            Some(turn) if !turn.may_read(now) => {
-                *shown = Stats { last_success: stats.last_success, ..stats.standing_by() };
-            }
-            _ => shown.clone_from(stats),
+            *shown = Stats { last_success: stats.last_success, ..stats.standing_by() };
         }
     }
 

@@ -9,17 +9,20 @@ use in_lookback::worker::{Append, Level, Worker};
 
 use crate::bench::{Bench, LONG, run};
 
+const LEASE: std::time::Duration = std::time::Duration::from_secs(4);
+
 /// An instance on a node of that name.
 fn instance(bench: &Bench, node: &str, more: &[(&str, &str)]) -> Worker {
     // Nodes whose databases differ do not take each other for instances of one process.
     let url = format!("{}&options=-c%20lookback.node%3D{node}", bench.server.url(bench.name));
+    let lease = format!("{}s", LEASE.as_secs());
     let base = [
         ("api", "okta_system_log"),
         ("domain", "x.example"),
         ("base_url", "http://127.0.0.1:1"),
         ("token", "t"),
         ("source", "s"),
-        ("lease", "4s"),
+        ("lease", &lease),
         ("node", node),
         ("db", &url),
     ];
@@ -76,8 +79,9 @@ fn hold_up(bench: &Bench, first: &str) -> (Sender<()>, JoinHandle<()>) {
 #[test]
 fn a_leader_that_is_cut_off_and_replaced_says_so_and_that_the_database_is_back() {
     let bench = Bench::new("replaced");
-    let (worker, mut told) = (instance(&bench, "n1", &[]), Told(Vec::new()));
+    let (worker, mut told) = (instance(&bench, "n1", &[("heartbeat", "1s")]), Told(Vec::new()));
     told.wait(&worker, "'n1' reads the source from now on, from the start");
+    told.wait(&worker, "heartbeat");
     let replace = "UPDATE lookback_sources SET epoch = 9, holder = 9, node = 'n9',
         lease_until = now() + interval '1 hour'";
     let (ends, thread) = hold_up(&bench, replace);
@@ -90,9 +94,16 @@ fn a_leader_that_is_cut_off_and_replaced_says_so_and_that_the_database_is_back()
         assert!(Instant::now() < deadline, "{:?}", worker.stats());
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+    told.0.extend(worker.take_logs());
+    let (heard, two_more) = (told.how_often("heartbeat"), worker.now().mono + LEASE / 2);
+    while worker.now().mono < two_more {
+        worker.drain(|_, _| Append::Taken);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     drop(ends);
     thread.join().unwrap();
     told.wait(&worker, "'n1' stands by: 'n9' has the source");
+    assert_eq!(told.how_often("heartbeat"), heard, "a node that does not read says nothing");
     let events = ["started", "leader", "state_failed", "state_recovered", "standby"];
     assert_eq!(events.map(|event| told.how_often(event)), [1; 5], "{:#?}", told.0);
 }
