@@ -189,7 +189,11 @@ impl Seat {
                 Act::Recall
             }
             Standing::By if self.is_heard(me, now) => {
-                let place = rank::place(source, candidates, &me.node, me.process);
+                // A process may seem to live on for some time after it let its lease lapse.
+                let is_gone =
+                    |it: &&Candidate| row.over.is_some() && row.holder == Some(it.process);
+                let rest = candidates.iter().filter(|it| !is_gone(it)).cloned();
+                let place = rank::place(source, &rest.collect::<Vec<_>>(), &me.node, me.process);
                 if self.is_left_to_others(row, candidates, me, now) {
                     Act::Nothing
                 } else if may_take(row, place, me, contact.is_steady(now, me.lease)) {
@@ -311,6 +315,13 @@ mod tests {
             assert_eq!(standing_by(&row, first, &steady()), by_first, "{row:?}");
             assert_eq!(standing_by(&row, second, &steady()), by_second, "{row:?}");
         }
+    }
+
+    #[test]
+    fn whoever_let_a_lease_lapse_keeps_the_next_one_waiting_no_longer() {
+        let [first, second] = two(1_000).map(|it| it.process);
+        let act = |over| standing_by(&row(4, Some(first), over), second, &steady());
+        assert_eq!([act(None), act(Some(0))], [Act::Nothing, Act::Take]);
     }
 
     #[test]

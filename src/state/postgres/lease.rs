@@ -45,6 +45,8 @@ pub(super) struct View {
     pub(super) rows: HashMap<String, (i64, Row)>,
     /// The numbers of those that have a state.
     pub(super) stateful: HashSet<i64>,
+    /// When the first of their leases ends, unless it is renewed.
+    pub(super) soonest: Option<Duration>,
     /// The sources whose leases were renewed.
     pub(super) renewed: Vec<i64>,
     /// Who lives.
@@ -69,14 +71,14 @@ pub(super) async fn look(
     if request.introduces {
         introduce(&transaction, me, &request.names).await?;
     }
-    let (rows, stateful) = rows(&transaction, &request.names).await?;
+    let Rows { rows, stateful, soonest } = rows(&transaction, &request.names).await?;
     let alive = alive(&transaction).await?;
     let candidates = match request.introduces {
         true => Some(candidates(&transaction, &rows).await?),
         false => None,
     };
     transaction.commit().await?;
-    Ok(View { rows, stateful, renewed, alive, candidates })
+    Ok(View { rows, stateful, soonest, renewed, alive, candidates })
 }
 
 /// Takes the sources to which nothing has happened since they were seen in these epochs; returns their new ones.
@@ -213,10 +215,14 @@ async fn introduce(
     Ok(())
 }
 
-async fn rows(
-    transaction: &Transaction<'_>,
-    names: &[String],
-) -> Result<(HashMap<String, (i64, Row)>, HashSet<i64>), StateError> {
+/// What the sources' rows say, as in a [`View`].
+struct Rows {
+    rows: HashMap<String, (i64, Row)>,
+    stateful: HashSet<i64>,
+    soonest: Option<Duration>,
+}
+
+async fn rows(transaction: &Transaction<'_>, names: &[String]) -> Result<Rows, StateError> {
     let query =
         "SELECT name, id, epoch, holder, node, extract(epoch FROM now() - lease_until)::float8,
             progress IS NOT NULL
@@ -233,7 +239,9 @@ async fn rows(
         (row.get(0), (row.get(1), seen))
     };
     let stateful = rows.iter().filter(|row| row.get(6)).map(|row| row.get(1)).collect();
-    Ok((rows.iter().map(read).collect(), stateful))
+    let left = rows.iter().map(|row| -row.get::<_, f64>(5)).filter(|left| *left > 0.0);
+    let soonest = left.min_by(f64::total_cmp).map(span);
+    Ok(Rows { rows: rows.iter().map(read).collect(), stateful, soonest })
 }
 
 async fn alive(transaction: &Transaction<'_>) -> Result<Vec<Candidate>, StateError> {

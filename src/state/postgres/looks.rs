@@ -29,7 +29,8 @@ pub(super) async fn keep(desk: Arc<Desk>, pool: Arc<Pool>) {
     let mut looks = Looks::default();
     while !desk.is_closing() {
         looks.look(&desk, &pool).await;
-        let pause = if looks.failed == 0 { desk.me.tick() } else { desk.me.tick().min(AGAIN) };
+        let soon = if looks.failed == 0 { looks.soonest } else { Some(AGAIN) };
+        let pause = soon.unwrap_or(Duration::MAX).min(desk.me.tick());
         let _ = timeout(pause, desk.nudge.notified()).await;
         sleep(TOGETHER).await;
     }
@@ -48,6 +49,8 @@ struct Looks {
     candidates: HashMap<i64, Vec<i64>>,
     asked: Option<Duration>,
     alive: Vec<i64>,
+    /// When the first of all leases ends, unless it is renewed.
+    soonest: Option<Duration>,
     /// How many looks have failed since the last that did not.
     failed: u32,
 }
@@ -70,6 +73,7 @@ impl Looks {
             Ok(view) => view,
             Err(error) => {
                 desk.left().extend(request.left);
+                self.soonest = None;
                 return self.failed(desk, &error);
             }
         };
@@ -77,6 +81,7 @@ impl Looks {
         self.failed = 0;
         *desk.trouble() = None;
         self.contact.answered(sent.mono, now.mono, me.lease);
+        self.soonest = view.soonest;
         self.remember(&view, now.mono);
         renewed(desk, &sources, &request, &view, Lease::of(sent, me.lease));
         let free = self.decide(desk, &sources, &view, now.mono);
