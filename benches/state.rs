@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use in_lookback::clock::Clock;
-use in_lookback::config::Secret;
-use in_lookback::config::database::{Database, Host, Tls};
+use in_lookback::config::database::Database;
 use in_lookback::config::plan::DedupOn;
 use in_lookback::model::{Bucket, Content, EventKey, IdHash, Known, Timestamp, Version};
 use in_lookback::poll::Progress;
@@ -22,7 +21,7 @@ use in_lookback::state::{State, postgres, sqlite};
 #[path = "../tests/postgres/server.rs"]
 mod server;
 
-use server::{PASSWORD, Server, USER};
+use server::Server;
 
 /// Ids of one bucket in every state that is measured.
 const IDS: u64 = 200_000;
@@ -117,19 +116,7 @@ fn file_and_database(criterion: &mut Criterion) {
         return;
     }
     let server = Server::start();
-    let database = Database {
-        hosts: vec![(Host::Name("127.0.0.1".to_owned()), server.port())],
-        user: USER.to_owned(),
-        name: "postgres".to_owned(),
-        password: Some(Secret::new(PASSWORD.to_owned())),
-        password_file: None,
-        passfile: None,
-        tls: Tls::Disable,
-        ca_file: None,
-        client: None,
-        options: None,
-        connect_timeout: Duration::from_secs(10),
-    };
+    let database = Database::parse(&server.url("postgres")).expect("a database");
     let link = postgres::Link::to(&database, Duration::from_secs(30)).expect("a link");
     let source = postgres::source_id(&link, "bench", Duration::from_secs(10), &|| false);
     let held = postgres::Held { source: source.expect("a source"), epoch: 1, holder: 1 };
