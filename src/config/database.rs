@@ -14,7 +14,7 @@ const LEASE_MIN: Duration = Duration::from_secs(2);
 const NODE_BYTES_MAX: usize = 253;
 
 /// What a look at the database may take, by the lease: a third one may still renew in time, if two fail.
-fn look_limit(lease: Duration) -> Duration {
+pub fn look_limit(lease: Duration) -> Duration {
     (lease / 4).max(Duration::from_secs(1))
 }
 

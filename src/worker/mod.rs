@@ -213,15 +213,12 @@ fn unopened(plan: &Plan, error: impl std::fmt::Display) -> String {
 }
 
 impl Setup {
-    fn open(
-        &mut self,
-        go_on: Option<&dyn Fn() -> bool>,
-    ) -> Result<Opened<Box<dyn State>>, StateError> {
+    fn open(&self, go_on: Option<&dyn Fn() -> bool>) -> Result<Opened<Box<dyn State>>, StateError> {
         let now = self.clock.now();
         let schedule = &self.plan.schedule;
         let begin = |beginning: &Beginning| engine::begin(schedule, beginning, now);
         let from = engine::horizon(schedule, now.wall);
-        match (&self.plan.db, &mut self.seat) {
+        match (&self.plan.db, &self.seat) {
             (Db::File(path), _) => {
                 let opened = sqlite::open(path, &self.plan.source, from, begin, now.wall, go_on)?;
                 Ok(opened.boxed())
@@ -232,7 +229,7 @@ impl Setup {
     }
 
     /// The run that a source with a file begins with, if it can be had at once.
-    fn first_run(&mut self) -> Result<Option<Result<run::Run, NotReady>>, ConfigError> {
+    fn first_run(&self) -> Result<Option<Result<run::Run, NotReady>>, ConfigError> {
         match self.open(None) {
             Err(error) if error.trouble() == Trouble::Wrong => Err(refusal(&self.plan, &error)),
             // What else may be wrong refuses to start all the same.

@@ -22,8 +22,6 @@ pub(super) struct Seat {
     standby: Condition,
     /// The epoch that was reported last.
     led: Option<i64>,
-    /// Whether this instance has opened a state of the source.
-    had_state: bool,
 }
 
 /// Why this node does not read the source.
@@ -38,12 +36,12 @@ impl Seat {
     /// Takes the source's seat in this process, without a word to the database yet.
     pub(super) fn take(fleet: &Fleet, source: &str, shared: &Shared) -> Result<Self, StateError> {
         let place = Arc::new(Place::take(fleet, source, Arc::clone(&shared.wake))?);
-        Ok(Self { place, standby: Condition::default(), led: None, had_state: false })
+        Ok(Self { place, standby: Condition::default(), led: None })
     }
 
     /// Opens the state, for a run in the epoch that begins.
     pub(super) fn open(
-        &mut self,
+        &self,
         shared: &Arc<Shared>,
         from: Bucket,
         begin: impl Fn(&Beginning) -> Progress,
@@ -55,11 +53,11 @@ impl Seat {
             place.hear();
             shared.stopping()
         });
-        let had_state = self.had_state || self.place.had_state();
+        let had_state = self.place.had_state();
         let opened = postgres::open(self.place.link(), held, from, begin, had_state, stop);
         match opened {
             Ok(opened) => {
-                self.had_state = true;
+                self.place.has_state();
                 Ok(opened.boxed())
             }
             Err(error) => {

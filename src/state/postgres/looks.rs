@@ -11,12 +11,10 @@ use super::lease::{self, Epoch, Request, View};
 use super::link::Pool;
 use super::member::{Desk, Entry, LEAVE_MAX, Trouble};
 use crate::clock::Clock;
+use crate::config::database::look_limit;
 use crate::fleet::{Act, Candidate, Contact, Lease, Standing};
 use crate::model::Now;
 use crate::state::StateError;
-
-/// A look may take so long at least.
-const LOOK_LEAST: Duration = Duration::from_secs(1);
 
 /// One that failed is tried again so much later.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -64,8 +62,7 @@ impl Looks {
         if sources.is_empty() && desk.left().is_empty() {
             return;
         }
-        // So that a third one may still renew in time, if two fail.
-        let limit = (me.lease / 4).max(LOOK_LEAST);
+        let limit = look_limit(me.lease);
         let sent = clock.now();
         let request = self.request(desk, &sources, sent);
         let seen = pool.run_first(limit, async |client| lease::look(client, me, &request).await);

@@ -60,7 +60,7 @@ pub(super) struct Own {
     pub(super) id: Option<i64>,
     /// Whether its worker has ended: a look that is under way must not take the source for it.
     pub(super) is_gone: bool,
-    /// Whether the source has been seen with a state.
+    /// Whether the source has been seen with a state, by a look or by its worker.
     pub(super) had_state: bool,
 }
 
@@ -152,6 +152,11 @@ impl Place {
     /// Whether this process has seen a state of the source, whoever had it then: one that is missing now is lost.
     pub fn had_state(&self) -> bool {
         self.entry.own().had_state
+    }
+
+    /// The worker has opened a state of the source.
+    pub fn has_state(&self) {
+        self.entry.own().had_state = true;
     }
 
     /// What the worker is to do in its term.
